@@ -1,0 +1,87 @@
+//! Every attribute name Throughline writes or reads, and the schema they belong to.
+//!
+//! The names are those of the OpenTelemetry semantic conventions 1.45. They live here and
+//! nowhere else, so that a renamed attribute is one changed line. The marks of Throughline's
+//! own begin with `throughline.`.
+
+/// The schema of the names below, given to every tracer Throughline makes.
+pub const SCHEMA_URL: &str = "https://opentelemetry.io/schemas/1.45.0";
+
+/// Why an operation failed: a status code, the type of an error, [`CANCELLED`] or [`PANIC`].
+pub const ERROR_TYPE: &str = "error.type";
+/// The value of [`ERROR_TYPE`] for an operation whose caller gave up on it.
+pub const CANCELLED: &str = "cancelled";
+/// The value of [`ERROR_TYPE`] for an operation that panicked.
+pub const PANIC: &str = "panic";
+/// What stands for a value that is not in a bounded set (an unknown method, an opaque error).
+pub const OTHER: &str = "_OTHER";
+
+/// The method of a request, one of a bounded set, else [`OTHER`].
+pub const HTTP_REQUEST_METHOD: &str = "http.request.method";
+/// The method as it came, where [`HTTP_REQUEST_METHOD`] is [`OTHER`].
+pub const HTTP_REQUEST_METHOD_ORIGINAL: &str = "http.request.method_original";
+/// How often a request was sent again; absent on the first attempt.
+pub const HTTP_REQUEST_RESEND_COUNT: &str = "http.request.resend_count";
+/// The status code of a response.
+pub const HTTP_RESPONSE_STATUS_CODE: &str = "http.response.status_code";
+/// The template of the route that matched.
+pub const HTTP_ROUTE: &str = "http.route";
+/// The path of a request.
+pub const URL_PATH: &str = "url.path";
+/// The query of a request, redacted.
+pub const URL_QUERY: &str = "url.query";
+/// The scheme of a request.
+pub const URL_SCHEME: &str = "url.scheme";
+/// The whole URL of a request, redacted.
+pub const URL_FULL: &str = "url.full";
+/// The host that a request was sent to.
+pub const SERVER_ADDRESS: &str = "server.address";
+/// The port that a request was sent to.
+pub const SERVER_PORT: &str = "server.port";
+/// Who sent a request, as far as a trusted proxy or the socket tells.
+pub const CLIENT_ADDRESS: &str = "client.address";
+/// The address of the socket's other end.
+pub const NETWORK_PEER_ADDRESS: &str = "network.peer.address";
+/// The port of the socket's other end.
+pub const NETWORK_PEER_PORT: &str = "network.peer.port";
+/// The version of the protocol: `1.1`, `2`, `3`.
+pub const NETWORK_PROTOCOL_VERSION: &str = "network.protocol.version";
+/// The `user-agent` header.
+pub const USER_AGENT_ORIGINAL: &str = "user_agent.original";
+
+/// The RPC system of a call, `grpc` for gRPC.
+pub const RPC_SYSTEM_NAME: &str = "rpc.system.name";
+/// The messaging system of a message: `kafka`, `aws.sqs`.
+pub const MESSAGING_SYSTEM_NAME: &str = "messaging.system.name";
+/// The kind of a messaging operation: `create`, `send`, `receive`, `process`, `settle`.
+pub const MESSAGING_OPERATION_TYPE: &str = "messaging.operation.type";
+/// The topic or queue of a message.
+pub const MESSAGING_DESTINATION_NAME: &str = "messaging.destination.name";
+
+/// The name of a service.
+pub const SERVICE_NAME: &str = "service.name";
+/// The version of a service.
+pub const SERVICE_VERSION: &str = "service.version";
+/// The identity of one running process of a service.
+pub const SERVICE_INSTANCE_ID: &str = "service.instance.id";
+/// The host a process runs on.
+pub const HOST_NAME: &str = "host.name";
+/// The architecture of that host.
+pub const HOST_ARCH: &str = "host.arch";
+/// The operating system of that host.
+pub const OS_TYPE: &str = "os.type";
+/// The id of a process.
+pub const PROCESS_PID: &str = "process.pid";
+/// The id of a process's parent.
+pub const PROCESS_PARENT_PID: &str = "process.parent_pid";
+/// The name of a process's executable.
+pub const PROCESS_EXECUTABLE_NAME: &str = "process.executable.name";
+/// The name of a process's runtime.
+pub const PROCESS_RUNTIME_NAME: &str = "process.runtime.name";
+/// The id of the container a process runs in.
+pub const CONTAINER_ID: &str = "container.id";
+
+/// Ours. On a root that is one on purpose (`spawn_linked`, a job): its name.
+pub const THROUGHLINE_ROOT: &str = "throughline.root";
+/// Ours. `true` on a root that a boundary had to start although it expected a parent.
+pub const THROUGHLINE_PARENT_EXPECTED: &str = "throughline.parent.expected";

@@ -1,0 +1,2 @@
+//! Spans in, trees and a verdict out: which trace is broken, where, and by which boundary.
+#![forbid(unsafe_code)]

@@ -1,0 +1,2 @@
+//! Start-up for traces and logs: OTLP exporters on a thread of their own, resource, sampling, log correlation, shutdown that loses no span.
+#![forbid(unsafe_code)]

@@ -1,0 +1,2 @@
+//! Throughline
+#![forbid(unsafe_code)]
