@@ -1,2 +1,37 @@
-//! Trace context out of a reqwest client, through one middleware.
+//! Trace context out of a [`reqwest`] client: one middleware, and every request carries the trace
+//! and has its span.
+//!
+//! ```no_run
+//! use throughline_reqwest::ClientMiddleware;
+//!
+//! # async fn run() -> Result<(), reqwest_middleware::Error> {
+//! let http = reqwest_middleware::ClientBuilder::new(reqwest::Client::new())
+//!     .with(ClientMiddleware::new())
+//!     .build();
+//! let answer = http.get("http://orders.internal:8080/orders/42").send().await?;
+//! # let _ = answer;
+//! # Ok(()) }
+//! ```
+//!
+//! Put it last, inside a retry middleware: then each attempt has a span of its own, and carries
+//! that span's context.
+//!
+//! # The end of the span
+//!
+//! | what happens | status | `error.type` |
+//! |---|---|---|
+//! | the head of a response, status below 400 | unset | |
+//! | the head of a response, status 400 or above | Error | the status code |
+//! | no response | Error | `connect`, `timeout`, `redirect`, `body`, … |
+//! | the request is dropped: the caller has given up | unset | `cancelled` |
+//!
+//! # What is not told
+//!
+//! User and password of a URL and the values of the query keys that the semantic conventions list
+//! as credentials are replaced by `REDACTED`. No header is recorded.
 #![forbid(unsafe_code)]
+
+mod inject;
+mod process;
+
+pub use process::ClientMiddleware;

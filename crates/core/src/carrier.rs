@@ -1,0 +1,130 @@
+//! Where a context is read from and written to: anything with named values.
+//!
+//! A boundary brings its own carrier as a newtype over the headers of its protocol; the ones
+//! here are for what many protocols share: [`HeaderMap`], string maps, and lists of byte pairs.
+//! Names are compared without regard to case, values are bytes, because nothing that comes from
+//! outside is known to be text.
+
+use std::collections::{BTreeMap, HashMap};
+use std::hash::BuildHasher;
+
+use http::{HeaderMap, HeaderName, HeaderValue};
+
+/// A carrier that a context can be extracted from.
+pub trait ReadCarrier {
+    /// Calls `each` with every value of `name`, in the order of the carrier.
+    fn visit<'a>(&'a self, name: &HeaderName, each: impl FnMut(&'a [u8]));
+
+    /// The names in the carrier, for propagators that look for a prefix.
+    fn names(&self) -> Vec<&str>;
+}
+
+/// A carrier that a context can be injected into.
+pub trait WriteCarrier {
+    /// Makes `value` the only value of `name`, whatever stood there before.
+    ///
+    /// `value` is visible ASCII. A carrier that is full drops it: a request is worth more than
+    /// its trace.
+    fn replace(&mut self, name: &HeaderName, value: &str);
+
+    /// Removes every value of `name`.
+    fn remove(&mut self, name: &HeaderName);
+}
+
+impl ReadCarrier for HeaderMap {
+    #[inline]
+    fn visit<'a>(&'a self, name: &HeaderName, each: impl FnMut(&'a [u8])) {
+        self.get_all(name).into_iter().map(HeaderValue::as_bytes).for_each(each);
+    }
+
+    fn names(&self) -> Vec<&str> {
+        self.keys().map(HeaderName::as_str).collect()
+    }
+}
+
+impl WriteCarrier for HeaderMap {
+    #[inline]
+    fn replace(&mut self, name: &HeaderName, value: &str) {
+        if let Ok(value) = HeaderValue::from_bytes(value.as_bytes()) {
+            // `insert` panics on a map that holds all the headers it can.
+            drop(self.try_insert(name, value));
+        }
+    }
+
+    #[inline]
+    fn remove(&mut self, name: &HeaderName) {
+        HeaderMap::remove(self, name);
+    }
+}
+
+macro_rules! string_map {
+    ($($map:ty, [$($generics:tt)*])*) => {$(
+        impl<$($generics)*> ReadCarrier for $map {
+            fn visit<'a>(&'a self, name: &HeaderName, mut each: impl FnMut(&'a [u8])) {
+                for (key, value) in self {
+                    if key.eq_ignore_ascii_case(name.as_str()) {
+                        each(value.as_bytes());
+                    }
+                }
+            }
+
+            fn names(&self) -> Vec<&str> {
+                self.keys().map(String::as_str).collect()
+            }
+        }
+
+        impl<$($generics)*> WriteCarrier for $map {
+            fn replace(&mut self, name: &HeaderName, value: &str) {
+                WriteCarrier::remove(self, name);
+                self.insert(name.as_str().to_owned(), value.to_owned());
+            }
+
+            fn remove(&mut self, name: &HeaderName) {
+                self.retain(|key, _| !key.eq_ignore_ascii_case(name.as_str()));
+            }
+        }
+    )*};
+}
+string_map! {
+    HashMap<String, String, S>, [S: BuildHasher]
+    BTreeMap<String, String>, []
+}
+
+impl<K: AsRef<[u8]>, V: AsRef<[u8]>> ReadCarrier for [(K, V)] {
+    fn visit<'a>(&'a self, name: &HeaderName, mut each: impl FnMut(&'a [u8])) {
+        for (key, value) in self {
+            if key.as_ref().eq_ignore_ascii_case(name.as_str().as_bytes()) {
+                each(value.as_ref());
+            }
+        }
+    }
+
+    fn names(&self) -> Vec<&str> {
+        self.iter().filter_map(|(key, _)| std::str::from_utf8(key.as_ref()).ok()).collect()
+    }
+}
+
+impl<K: AsRef<[u8]>, V: AsRef<[u8]>> ReadCarrier for Vec<(K, V)> {
+    fn visit<'a>(&'a self, name: &HeaderName, each: impl FnMut(&'a [u8])) {
+        self.as_slice().visit(name, each);
+    }
+
+    fn names(&self) -> Vec<&str> {
+        self.as_slice().names()
+    }
+}
+
+impl<K, V> WriteCarrier for Vec<(K, V)>
+where
+    K: AsRef<[u8]> + for<'a> From<&'a str>,
+    V: for<'a> From<&'a str>,
+{
+    fn replace(&mut self, name: &HeaderName, value: &str) {
+        WriteCarrier::remove(self, name);
+        self.push((name.as_str().into(), value.into()));
+    }
+
+    fn remove(&mut self, name: &HeaderName) {
+        self.retain(|(key, _)| !key.as_ref().eq_ignore_ascii_case(name.as_str().as_bytes()));
+    }
+}

@@ -1,0 +1,175 @@
+//! The `traceparent` header of [W3C Trace Context level 2](https://www.w3.org/TR/trace-context-2/#traceparent-header).
+
+use opentelemetry::trace::{SpanContext, SpanId, TraceFlags, TraceId, TraceState};
+
+use super::trim;
+
+/// The length of a version 00 header, and the least of any later version.
+pub const LENGTH: usize = 55;
+
+/// The flags that level 2 defines, sampled and random; the others are reserved and sent as zero.
+const KNOWN_FLAGS: u8 = 0b11;
+
+/// A parsed `traceparent`: both ids are valid.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TraceParent {
+    /// The trace the caller is part of.
+    pub trace_id: TraceId,
+    /// The span of the caller.
+    pub span_id: SpanId,
+    /// The sampled and the random flag, as they came; reserved ones are cleared.
+    pub flags: TraceFlags,
+}
+
+impl TraceParent {
+    /// The remote span context that this header and a `tracestate` stand for.
+    #[must_use]
+    pub fn into_span_context(self, trace_state: TraceState) -> SpanContext {
+        SpanContext::new(self.trace_id, self.span_id, self.flags, true, trace_state)
+    }
+}
+
+/// Why a `traceparent` is refused. The trace restarts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
+#[non_exhaustive]
+pub enum Malformed {
+    /// The header came more than once: no one can say which of them holds.
+    #[error("more than one traceparent")]
+    Doubled,
+    /// Too short, too long for version 00, or a later version whose tail has no dash before it.
+    #[error("a traceparent of the wrong length")]
+    Length,
+    /// The version isn't two lower-case hex digits, or is the forbidden `ff`.
+    #[error("a traceparent of an invalid version")]
+    Version,
+    /// The dashes are not where they belong.
+    #[error("a traceparent without its dashes")]
+    Delimiter,
+    /// The trace id isn't lower-case hex, or is all zeroes.
+    #[error("a traceparent with an invalid trace id")]
+    TraceId,
+    /// The span id isn't lower-case hex, or is all zeroes.
+    #[error("a traceparent with an invalid span id")]
+    SpanId,
+    /// The flags aren't two lower-case hex digits.
+    #[error("a traceparent with invalid flags")]
+    Flags,
+}
+
+impl Malformed {
+    /// A short constant word for it, fit for the attribute of a metric.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Malformed::Doubled => "doubled",
+            Malformed::Length => "length",
+            Malformed::Version => "version",
+            Malformed::Delimiter => "delimiter",
+            Malformed::TraceId => "trace_id",
+            Malformed::SpanId => "span_id",
+            Malformed::Flags => "flags",
+        }
+    }
+}
+
+/// Parses one header value.
+///
+/// A version later than 00 is read as the specification says: by its first 55 bytes, with
+/// whatever follows after a dash ignored.
+///
+/// # Errors
+///
+/// The first thing that is wrong with it, from the left.
+#[inline]
+pub fn parse(value: &[u8]) -> Result<TraceParent, Malformed> {
+    let value = trim(value);
+    let Some((head, tail)) = value.split_first_chunk::<LENGTH>() else {
+        return Err(Malformed::Length);
+    };
+    let version = hex::<1>(&head[..2]).ok_or(Malformed::Version)?;
+    if version == 0xff {
+        return Err(Malformed::Version);
+    }
+    if !tail.is_empty() && (version == 0 || tail[0] != b'-') {
+        return Err(Malformed::Length);
+    }
+    if head[2] != b'-' || head[35] != b'-' || head[52] != b'-' {
+        return Err(Malformed::Delimiter);
+    }
+    let trace_id = hex::<16>(&head[3..35]).filter(|id| *id != 0).ok_or(Malformed::TraceId)?;
+    let span_id = hex::<8>(&head[36..52]).filter(|id| *id != 0).ok_or(Malformed::SpanId)?;
+    let flags = hex::<1>(&head[53..]).ok_or(Malformed::Flags)?;
+    #[expect(clippy::cast_possible_truncation, reason = "hex::<N> yields N bytes")]
+    Ok(TraceParent {
+        trace_id: TraceId::from(trace_id),
+        span_id: SpanId::from(span_id as u64),
+        flags: TraceFlags::new(flags as u8 & KNOWN_FLAGS),
+    })
+}
+
+/// Prints the header for a valid span context, always as version 00.
+///
+/// ```
+/// use throughline_core::codec::traceparent::{parse, print};
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let header = b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+/// let context = parse(header)?.into_span_context(Default::default());
+/// assert_eq!(print(&context).as_str().as_bytes(), header);
+/// # Ok(()) }
+/// ```
+#[must_use]
+pub fn print(context: &SpanContext) -> Printed {
+    let mut out = *b"00-00000000000000000000000000000000-0000000000000000-00";
+    put(&mut out[3..35], &context.trace_id().to_bytes());
+    put(&mut out[36..52], &context.span_id().to_bytes());
+    put(&mut out[53..], &[context.trace_flags().to_u8() & KNOWN_FLAGS]);
+    Printed(out)
+}
+
+/// A printed `traceparent`, on the stack.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Printed([u8; LENGTH]);
+
+impl Printed {
+    /// The header value.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        // Hex digits and dashes: never not UTF-8.
+        std::str::from_utf8(&self.0).unwrap_or_default()
+    }
+}
+
+const INVALID: u8 = 0xff;
+
+/// The value of each lower-case hex digit, `INVALID` for every other byte.
+static VALUES: [u8; 256] = {
+    let mut table = [INVALID; 256];
+    let mut i = 0;
+    while i < 16 {
+        table[b"0123456789abcdef"[i] as usize] = i as u8;
+        i += 1;
+    }
+    table
+};
+
+/// `N` bytes from `2 * N` lower-case hex digits.
+#[inline]
+fn hex<const N: usize>(digits: &[u8]) -> Option<u128> {
+    let (mut value, mut seen) = (0u128, 0u8);
+    let (pairs, _) = digits.as_chunks::<2>();
+    for pair in &pairs[..N] {
+        let (high, low) = (VALUES[pair[0] as usize], VALUES[pair[1] as usize]);
+        // A digit's value never reaches the upper four bits; `INVALID` sets them.
+        seen |= high | low;
+        value = value << 8 | u128::from(high << 4 | low);
+    }
+    (seen & 0xf0 == 0).then_some(value)
+}
+
+#[inline]
+fn put(out: &mut [u8], bytes: &[u8]) {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    for (pair, byte) in out.as_chunks_mut::<2>().0.iter_mut().zip(bytes) {
+        *pair = [DIGITS[(byte >> 4) as usize], DIGITS[(byte & 15) as usize]];
+    }
+}

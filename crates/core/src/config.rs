@@ -1,0 +1,156 @@
+//! What every boundary can be told, in one place.
+
+use std::sync::Arc;
+
+use opentelemetry::propagation::TextMapPropagator;
+use opentelemetry::trace::{SpanKind, Tracer, TracerProvider};
+use opentelemetry::{Context, InstrumentationScope};
+
+use crate::carrier::{ReadCarrier, WriteCarrier};
+use crate::extract::Extraction;
+use crate::inject;
+use crate::outcome::Outcome;
+use crate::propagation::Propagation;
+use crate::semconv;
+use crate::span::{BoundarySpan, Description};
+use crate::tracer::BoundTracer;
+use crate::trust::Trust;
+
+/// The settings and the three verbs of one boundary: [`extract`](Self::extract), start
+/// ([`receive`](Self::receive) or [`send`](Self::send)), [`inject`](Self::inject).
+///
+/// A boundary crate keeps one of these behind an `Arc`, offers its setters as its own, and writes
+/// nothing but its carrier and the description of its span.
+#[derive(Clone, Debug)]
+pub struct Config {
+    tracer: BoundTracer,
+    propagation: Propagation,
+    trust: Trust,
+    expect_parent: bool,
+    ask_sampler: bool,
+}
+
+impl Config {
+    /// The defaults, for the crate of this name and version:
+    /// `Config::new(env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"))`.
+    #[must_use]
+    pub fn new(name: &'static str, version: &'static str) -> Self {
+        let scope = InstrumentationScope::builder(name)
+            .with_version(version)
+            .with_schema_url(semconv::SCHEMA_URL)
+            .build();
+        Config {
+            tracer: BoundTracer::new(scope),
+            propagation: Propagation::default(),
+            trust: Trust::default(),
+            expect_parent: false,
+            ask_sampler: false,
+        }
+    }
+
+    /// Takes spans from `provider` instead of the global one.
+    #[must_use]
+    pub fn with_tracer_provider<P>(mut self, provider: &P) -> Self
+    where
+        P: TracerProvider,
+        P::Tracer: Send + Sync + 'static,
+        <P::Tracer as Tracer>::Span: Send + Sync + 'static,
+    {
+        self.tracer = self.tracer.given(provider);
+        self
+    }
+
+    /// Speaks `propagator` instead of the global one.
+    ///
+    /// One whose fields are those of W3C is spoken by Throughline's own codecs.
+    #[must_use]
+    pub fn with_propagator(
+        mut self,
+        propagator: impl TextMapPropagator + Send + Sync + 'static,
+    ) -> Self {
+        self.propagation = Propagation::given(Arc::new(propagator));
+        self
+    }
+
+    /// How far senders are trusted; [`Trust::Continue`] unless told otherwise.
+    #[must_use]
+    pub fn trust(mut self, trust: Trust) -> Self {
+        self.trust = trust;
+        self
+    }
+
+    /// Says that every message here comes from a service that sends its context, so that a
+    /// message without one is a break. Its span is a root marked
+    /// [`throughline.parent.expected`](semconv::THROUGHLINE_PARENT_EXPECTED).
+    #[must_use]
+    pub fn expect_parent(mut self, expect: bool) -> Self {
+        self.expect_parent = expect;
+        self
+    }
+
+    /// Asks the sampler even where the parent is not sampled.
+    ///
+    /// Off by default: a parent-based sampler, OpenTelemetry's default, would say no, and not
+    /// asking makes an unsampled request almost free. A sampler that may decide against its
+    /// parent needs this.
+    #[must_use]
+    pub fn ask_sampler(mut self, ask: bool) -> Self {
+        self.ask_sampler = ask;
+        self
+    }
+
+    /// Takes the context out of `carrier`: the first step of the law.
+    #[inline]
+    pub fn extract(&self, carrier: &(impl ReadCarrier + ?Sized)) -> Extraction {
+        Extraction::new(carrier, &self.propagation, self.trust)
+    }
+
+    /// Starts the span of a message that came in. `describe` is only called for a span that may
+    /// be recorded.
+    #[inline]
+    pub fn receive(
+        &self,
+        extraction: Extraction,
+        kind: SpanKind,
+        describe: impl FnOnce() -> Description,
+    ) -> BoundarySpan {
+        let lacks_parent = self.expect_parent
+            && matches!(extraction.outcome(), Outcome::Absent | Outcome::Malformed(_));
+        let Extraction { parent, link, .. } = extraction;
+        BoundarySpan::start(&self.tracer, self.ask_sampler, parent, kind, || {
+            let mut description = describe();
+            if lacks_parent {
+                description.set(semconv::THROUGHLINE_PARENT_EXPECTED, true);
+            }
+            description.link(link)
+        })
+    }
+
+    /// Starts the span of a message that goes out, under the current context.
+    #[inline]
+    pub fn send(&self, kind: SpanKind, describe: impl FnOnce() -> Description) -> BoundarySpan {
+        BoundarySpan::start(&self.tracer, self.ask_sampler, Context::current(), kind, describe)
+    }
+
+    /// Starts the root of a new trace, linked to the span that is current.
+    ///
+    /// `name` is also the value of [`throughline.root`](semconv::THROUGHLINE_ROOT), which says
+    /// that this root is one on purpose.
+    pub fn root(&self, name: impl Into<std::borrow::Cow<'static, str>>) -> BoundarySpan {
+        use opentelemetry::trace::TraceContextExt;
+        let name = name.into();
+        let current = Context::current();
+        let link = Some(current.span().span_context().clone()).filter(|span| span.is_valid());
+        BoundarySpan::start(&self.tracer, false, Context::new(), SpanKind::Internal, || {
+            let mut description = Description::new(name.clone(), 1);
+            description.set(semconv::THROUGHLINE_ROOT, name);
+            description.link(link)
+        })
+    }
+
+    /// Puts `context` into `carrier`: the last step of the law.
+    #[inline]
+    pub fn inject(&self, context: &Context, carrier: &mut (impl WriteCarrier + ?Sized)) {
+        inject::inject(&self.propagation, context, carrier);
+    }
+}

@@ -1,0 +1,95 @@
+//! The first step of the law: what came with a message, and what becomes of it here.
+
+use opentelemetry::Context;
+use opentelemetry::trace::{SpanContext, TraceContextExt};
+
+use crate::carrier::ReadCarrier;
+use crate::outcome::{Outcome, count_extraction};
+use crate::propagation::{Propagation, Read, Reader, Speaks};
+use crate::trust::Trust;
+
+/// A context taken from a carrier, judged: the parent to start a span under.
+///
+/// It always begins with an empty context. Whatever is current on this thread belongs to
+/// somebody else.
+#[derive(Debug)]
+#[must_use = "an extracted context that nothing is started under ends the trace"]
+pub struct Extraction {
+    pub(crate) parent: Context,
+    pub(crate) link: Option<SpanContext>,
+    outcome: Outcome,
+}
+
+impl Extraction {
+    #[inline]
+    pub(crate) fn new(
+        carrier: &(impl ReadCarrier + ?Sized),
+        propagation: &Propagation,
+        trust: Trust,
+    ) -> Self {
+        let extraction = match propagation.speaks() {
+            Speaks::W3c(fields) => Extraction::judge(fields.read(carrier), trust),
+            Speaks::Foreign => Extraction::foreign(carrier, propagation, trust),
+        };
+        count_extraction(extraction.outcome);
+        extraction
+    }
+
+    #[inline]
+    fn judge(read: Read, trust: Trust) -> Self {
+        let found = match &read.remote {
+            Some(Ok(_)) => Outcome::Continued,
+            Some(Err(reason)) => {
+                tracing::debug!(%reason, "a trace context was refused, the trace restarts");
+                Outcome::Malformed(*reason)
+            }
+            None => Outcome::Absent,
+        };
+        match trust {
+            Trust::Continue => {
+                Extraction { parent: read.into_context(Context::new()), link: None, outcome: found }
+            }
+            Trust::Link | Trust::Ignore => {
+                let remote = read.remote.and_then(Result::ok);
+                let outcome = if remote.is_some() { Outcome::Untrusted } else { found };
+                let link = remote.filter(|_| trust == Trust::Link);
+                Extraction { parent: Context::new(), link, outcome }
+            }
+        }
+    }
+
+    #[cold]
+    fn foreign(
+        carrier: &(impl ReadCarrier + ?Sized),
+        propagation: &Propagation,
+        trust: Trust,
+    ) -> Self {
+        let parent = propagation.with_foreign(|propagator| {
+            propagator.extract_with_context(&Context::new(), &Reader(carrier))
+        });
+        let remote = parent.span().span_context().clone();
+        match (remote.is_valid(), trust) {
+            (true, Trust::Continue) => {
+                Extraction { parent, link: None, outcome: Outcome::Continued }
+            }
+            (false, Trust::Continue) => Extraction { parent, link: None, outcome: Outcome::Absent },
+            (valid, Trust::Link | Trust::Ignore) => Extraction {
+                parent: Context::new(),
+                link: Some(remote).filter(|_| valid && trust == Trust::Link),
+                outcome: if valid { Outcome::Untrusted } else { Outcome::Absent },
+            },
+        }
+    }
+
+    /// What was found.
+    #[must_use]
+    pub fn outcome(&self) -> Outcome {
+        self.outcome
+    }
+
+    /// The context to continue in: the sender's, or an empty one where the trace restarts.
+    #[must_use]
+    pub fn context(&self) -> &Context {
+        &self.parent
+    }
+}

@@ -1,0 +1,52 @@
+//! Strings that come with nearly every request, shared instead of copied: user agents and hosts.
+//!
+//! One small table a thread, without a lock. A value takes the place that a cheap hash gives it,
+//! so whoever sends many different values only makes the table useless to itself.
+
+use std::cell::RefCell;
+use std::sync::Arc;
+
+use super::host::Host;
+
+const SLOTS: usize = 32;
+
+/// Longer values aren't kept: the tables stay below 16 KiB a thread.
+const MAX_LEN: usize = 256;
+
+type Table<T> = RefCell<[Option<(Box<[u8]>, T)>; SLOTS]>;
+
+thread_local! {
+    static STRINGS: Table<Arc<str>> = const { RefCell::new([const { None }; SLOTS]) };
+    static HOSTS: Table<Host> = const { RefCell::new([const { None }; SLOTS]) };
+}
+
+/// `value` as a shared string, or `None` if it isn't visible ASCII.
+#[must_use]
+#[inline]
+pub fn shared_str(value: &::http::HeaderValue) -> Option<Arc<str>> {
+    let make = || value.to_str().ok().map(Arc::from);
+    STRINGS.with(|table| cached(table, value.as_bytes(), make))
+}
+
+#[inline]
+pub(super) fn host(value: &[u8], make: impl FnOnce() -> Option<Host>) -> Option<Host> {
+    HOSTS.with(|table| cached(table, value, make))
+}
+
+#[inline]
+fn cached<T: Clone>(table: &Table<T>, key: &[u8], make: impl FnOnce() -> Option<T>) -> Option<T> {
+    if key.is_empty() || key.len() > MAX_LEN {
+        return make();
+    }
+    let mix = key.len() ^ usize::from(key[key.len() - 1]) ^ usize::from(key[key.len() / 2]) << 1;
+    let mut table = table.borrow_mut();
+    let slot = &mut table[mix % SLOTS];
+    match slot {
+        Some((held, value)) if **held == *key => Some(value.clone()),
+        _ => {
+            let value = make()?;
+            *slot = Some((key.into(), value.clone()));
+            Some(value)
+        }
+    }
+}

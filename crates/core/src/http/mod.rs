@@ -1,0 +1,27 @@
+//! What the boundaries of HTTP share, servers and clients alike: methods, hosts, redaction.
+
+mod cache;
+mod host;
+mod method;
+mod redact;
+mod route;
+
+pub use cache::shared_str;
+pub use host::{Host, host};
+pub use method::{Method, method};
+pub use redact::{redact_query, redact_url};
+pub use route::{Route, route};
+
+use ::http::Version;
+
+/// `network.protocol.version` of a message.
+#[must_use]
+pub fn protocol_version(version: Version) -> &'static str {
+    match version {
+        Version::HTTP_09 => "0.9",
+        Version::HTTP_10 => "1.0",
+        Version::HTTP_2 => "2",
+        Version::HTTP_3 => "3",
+        _ => "1.1",
+    }
+}

@@ -1,0 +1,87 @@
+//! What became of each extraction and injection, counted.
+//!
+//! Bad input never costs a request its answer: the trace restarts, and a counter says why.
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use crate::codec::traceparent::Malformed;
+
+/// What an extraction found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Outcome {
+    /// A valid context, and the trace goes on.
+    Continued,
+    /// No context.
+    Absent,
+    /// A context that is refused; the trace restarts.
+    Malformed(Malformed),
+    /// A valid context from a sender that is not trusted to continue the trace.
+    Untrusted,
+}
+
+/// How often each outcome happened in this process.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Outcomes {
+    /// Extractions that continued a trace.
+    pub continued: u64,
+    /// Extractions that found nothing.
+    pub absent: u64,
+    /// Extractions that refused what they found, by reason; the reasons that never occurred are
+    /// left out.
+    pub malformed: Vec<(Malformed, u64)>,
+    /// Extractions that didn't trust what they found.
+    pub untrusted: u64,
+    /// Injections of a trace.
+    pub injected: u64,
+    /// Injections that had no trace to inject: somewhere above, the context was lost.
+    pub nothing_to_inject: u64,
+}
+
+const REASONS: [Malformed; 7] = [
+    Malformed::Doubled,
+    Malformed::Length,
+    Malformed::Version,
+    Malformed::Delimiter,
+    Malformed::TraceId,
+    Malformed::SpanId,
+    Malformed::Flags,
+];
+
+static CONTINUED: AtomicU64 = AtomicU64::new(0);
+static ABSENT: AtomicU64 = AtomicU64::new(0);
+static MALFORMED: [AtomicU64; REASONS.len()] = [const { AtomicU64::new(0) }; REASONS.len()];
+static UNTRUSTED: AtomicU64 = AtomicU64::new(0);
+static INJECTED: AtomicU64 = AtomicU64::new(0);
+static NOTHING_TO_INJECT: AtomicU64 = AtomicU64::new(0);
+
+/// The counts since the process started.
+#[must_use]
+pub fn outcomes() -> Outcomes {
+    let malformed = REASONS.into_iter().zip(&MALFORMED);
+    let malformed = malformed.map(|(reason, count)| (reason, count.load(Relaxed)));
+    Outcomes {
+        continued: CONTINUED.load(Relaxed),
+        absent: ABSENT.load(Relaxed),
+        malformed: malformed.filter(|(_, count)| *count > 0).collect(),
+        untrusted: UNTRUSTED.load(Relaxed),
+        injected: INJECTED.load(Relaxed),
+        nothing_to_inject: NOTHING_TO_INJECT.load(Relaxed),
+    }
+}
+
+pub(crate) fn count_extraction(outcome: Outcome) {
+    let counter = match outcome {
+        Outcome::Continued => &CONTINUED,
+        Outcome::Absent => &ABSENT,
+        Outcome::Malformed(reason) => &MALFORMED[reason as usize],
+        Outcome::Untrusted => &UNTRUSTED,
+    };
+    counter.fetch_add(1, Relaxed);
+}
+
+pub(crate) fn count_injection(had_trace: bool) {
+    let counter = if had_trace { &INJECTED } else { &NOTHING_TO_INJECT };
+    counter.fetch_add(1, Relaxed);
+}

@@ -1,0 +1,194 @@
+//! W3C Trace Context and W3C Baggage over any carrier, and as a [`TextMapPropagator`].
+
+use std::sync::Arc;
+
+use http::HeaderName;
+use opentelemetry::Context;
+use opentelemetry::baggage::{Baggage, BaggageExt};
+use opentelemetry::propagation::text_map_propagator::FieldIter;
+use opentelemetry::propagation::{Extractor, Injector, TextMapPropagator};
+use opentelemetry::trace::{SpanContext, TraceContextExt, TraceState};
+
+use crate::carrier::{ReadCarrier, WriteCarrier};
+use crate::codec::traceparent::{self, Malformed};
+use crate::codec::{baggage, tracestate};
+
+pub(crate) static TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+pub(crate) static TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
+pub(crate) static BAGGAGE: HeaderName = HeaderName::from_static("baggage");
+
+/// Which of the W3C headers are spoken.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Fields {
+    pub(crate) trace: bool,
+    pub(crate) baggage: bool,
+}
+
+impl Fields {
+    pub(crate) const ALL: Fields = Fields { trace: true, baggage: true };
+}
+
+/// What stood in a carrier.
+#[derive(Debug, Default)]
+pub(crate) struct Read {
+    pub(crate) remote: Option<Result<SpanContext, Malformed>>,
+    pub(crate) unheld: Option<Arc<tracestate::Unheld>>,
+    pub(crate) baggage: Option<Baggage>,
+}
+
+impl Fields {
+    #[inline]
+    pub(crate) fn read(self, carrier: &(impl ReadCarrier + ?Sized)) -> Read {
+        let mut read = Read::default();
+        if self.trace {
+            let (mut first, mut more) = (None, false);
+            carrier.visit(&TRACEPARENT, |value| match first {
+                None => first = Some(value),
+                Some(_) => more = true,
+            });
+            read.remote = first.map(|value| match more {
+                true => Err(Malformed::Doubled),
+                false => traceparent::parse(value).map(|parent| {
+                    let state = read_tracestate(carrier).unwrap_or_default();
+                    read.unheld = state.unheld;
+                    parent.into_span_context(state.held)
+                }),
+            });
+        }
+        if self.baggage {
+            // The list is only made once there is something for it.
+            let mut values = Vec::new();
+            carrier.visit(&BAGGAGE, |value| values.push(value));
+            if !values.is_empty() {
+                read.baggage = baggage::parse(values);
+            }
+        }
+        read
+    }
+
+    /// Writes what `context` holds; whether it held a trace.
+    #[inline]
+    pub(crate) fn write(
+        self,
+        context: &Context,
+        carrier: &mut (impl WriteCarrier + ?Sized),
+    ) -> bool {
+        if self.baggage {
+            let held = context.baggage();
+            match if held.is_empty() { None } else { baggage::print(held) } {
+                Some(header) => carrier.replace(&BAGGAGE, &header),
+                None => carrier.remove(&BAGGAGE),
+            }
+        }
+        let span = context.span();
+        let span_context = span.span_context();
+        if !self.trace || !span_context.is_valid() {
+            return false;
+        }
+        carrier.replace(&TRACEPARENT, traceparent::print(span_context).as_str());
+        let unheld = context.get::<Arc<tracestate::Unheld>>();
+        let state = if *span_context.trace_state() == TraceState::NONE && unheld.is_none() {
+            None
+        } else {
+            tracestate::print(span_context.trace_state(), unheld.map(|unheld| &**unheld))
+        };
+        match state {
+            Some(header) => carrier.replace(&TRACESTATE, &header),
+            None => carrier.remove(&TRACESTATE),
+        }
+        true
+    }
+}
+
+#[cold]
+fn parse_tracestate(values: Vec<&[u8]>) -> Option<tracestate::Parsed> {
+    tracestate::parse(values)
+}
+
+#[inline]
+fn read_tracestate(carrier: &(impl ReadCarrier + ?Sized)) -> Option<tracestate::Parsed> {
+    let mut values = Vec::new();
+    carrier.visit(&TRACESTATE, |value| values.push(value));
+    if values.is_empty() { None } else { parse_tracestate(values) }
+}
+
+impl Read {
+    /// The context that continues what was read, on top of `base`.
+    #[inline]
+    pub(crate) fn into_context(self, base: Context) -> Context {
+        let mut context = base;
+        if let Some(Ok(remote)) = self.remote {
+            context = context.with_remote_span_context(remote);
+        }
+        if let Some(unheld) = self.unheld {
+            context = context.with_value(unheld);
+        }
+        if let Some(baggage) = self.baggage {
+            context = context.with_baggage(baggage);
+        }
+        context
+    }
+}
+
+/// W3C Trace Context level 2 and W3C Baggage as a [`TextMapPropagator`], for code that uses
+/// OpenTelemetry's global propagator and never heard of Throughline.
+///
+/// Stricter than the SDK's: a doubled or malformed `traceparent` restarts the trace, several
+/// `tracestate` headers are combined, the random flag survives, nothing empty is injected and a
+/// baggage member can't smuggle another one in.
+///
+/// ```
+/// use opentelemetry::global;
+/// global::set_text_map_propagator(throughline_core::W3cPropagator::new());
+/// ```
+#[derive(Clone, Copy, Debug, Default)]
+#[non_exhaustive]
+pub struct W3cPropagator;
+
+impl W3cPropagator {
+    /// The propagator.
+    #[must_use]
+    pub fn new() -> Self {
+        W3cPropagator
+    }
+}
+
+struct FromExtractor<'a>(&'a dyn Extractor);
+
+impl ReadCarrier for FromExtractor<'_> {
+    fn visit<'a>(&'a self, name: &HeaderName, each: impl FnMut(&'a [u8])) {
+        let values = self.0.get_all(name.as_str()).unwrap_or_default();
+        values.into_iter().map(str::as_bytes).for_each(each);
+    }
+
+    fn names(&self) -> Vec<&str> {
+        self.0.keys()
+    }
+}
+
+struct ToInjector<'a>(&'a mut dyn Injector);
+
+impl WriteCarrier for ToInjector<'_> {
+    fn replace(&mut self, name: &HeaderName, value: &str) {
+        self.0.set(name.as_str(), value.to_owned());
+    }
+
+    // An `Injector` cannot take anything away.
+    fn remove(&mut self, _: &HeaderName) {}
+}
+
+impl TextMapPropagator for W3cPropagator {
+    fn inject_context(&self, context: &Context, injector: &mut dyn Injector) {
+        Fields::ALL.write(context, &mut ToInjector(injector));
+    }
+
+    fn extract_with_context(&self, context: &Context, extractor: &dyn Extractor) -> Context {
+        Fields::ALL.read(&FromExtractor(extractor)).into_context(context.clone())
+    }
+
+    fn fields(&self) -> FieldIter<'_> {
+        static NAMES: std::sync::LazyLock<[String; 3]> =
+            std::sync::LazyLock::new(|| ["traceparent", "tracestate", "baggage"].map(String::from));
+        FieldIter::new(&*NAMES)
+    }
+}

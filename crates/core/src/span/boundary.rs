@@ -1,0 +1,216 @@
+use std::borrow::Cow;
+
+use opentelemetry::trace::{SpanBuilder, SpanKind, Status, TraceContextExt};
+use opentelemetry::{Context, KeyValue, Value};
+
+use super::handle::{Boundary, State, error_type};
+use super::{Description, Process};
+use crate::semconv;
+use crate::tracer::{BoundTracer, is_new};
+
+/// The span of one message at one boundary, and the context it runs in: the second step of the
+/// law.
+///
+/// It is owned by whatever drives the message, and ends exactly once: by [`end`](Self::end), or
+/// when it is dropped, as [`End::Panicked`] if the code under [`enter`](Self::enter) panicked,
+/// else as [`End::Cancelled`]. The handler reaches it through [`boundary`](super::boundary).
+///
+/// Where nothing is recorded (an unsampled parent, no provider, one that was shut down) it still
+/// carries the context: the sender's span goes on as the parent, unchanged.
+#[derive(Debug)]
+#[must_use = "a boundary span that is dropped at once ends as cancelled"]
+pub struct BoundarySpan {
+    context: Context,
+    recording: Recording,
+    panicked: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Recording {
+    /// Nothing was started: the context is the parent's own.
+    Carried,
+    /// A span that its sampler dropped: the context is new, and says so to all below.
+    Dropped,
+    /// A span that has ended, whose context lives on.
+    Ended,
+    /// A span that nobody else reaches (outbound).
+    Alone,
+    /// A span with a [`State`] in its context, for the handler.
+    Shared,
+}
+
+/// How a boundary span ended.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum End {
+    /// As it should: the status stays unset.
+    Completed,
+    /// With an error: the status is Error.
+    Failed {
+        /// The value of `error.type`: a status code, or the type of an error. Of low cardinality.
+        error_type: Cow<'static, str>,
+        /// The description of the status; empty where `error.type` says it all.
+        description: Cow<'static, str>,
+    },
+    /// Whoever waited for it gave up. No error: the status stays unset, `error.type` is
+    /// `cancelled`.
+    Cancelled,
+    /// The handler panicked: the status is Error, `error.type` is `panic`.
+    Panicked,
+}
+
+impl End {
+    /// [`End::Failed`], with an `error.type` that says it all.
+    #[must_use]
+    pub fn failed(error_type: impl Into<Cow<'static, str>>) -> Self {
+        End::Failed { error_type: error_type.into(), description: Cow::Borrowed("") }
+    }
+
+    /// [`End::Failed`], with the type of an error, `_OTHER` for one behind `dyn Error`.
+    #[must_use]
+    pub fn failed_with<E>() -> Self {
+        End::failed(error_type::<E>())
+    }
+}
+
+impl BoundarySpan {
+    #[inline]
+    pub(crate) fn start(
+        tracer: &BoundTracer,
+        ask_sampler: bool,
+        parent: Context,
+        kind: SpanKind,
+        describe: impl FnOnce() -> Description,
+    ) -> Self {
+        let is_unsampled = {
+            let span = parent.span();
+            let above = span.span_context();
+            above.is_valid() && !above.is_sampled()
+        };
+        if is_unsampled && !ask_sampler {
+            return BoundarySpan::idle(parent, Recording::Carried);
+        }
+        let is_outbound = matches!(kind, SpanKind::Client | SpanKind::Producer);
+        let Description { name, attributes, links } = describe();
+        let builder = SpanBuilder {
+            span_kind: Some(kind),
+            name,
+            attributes: Some(attributes),
+            links,
+            ..SpanBuilder::default()
+        };
+        let context = tracer.start(builder, &parent);
+        if !is_new(&context, &parent) {
+            return BoundarySpan::idle(parent, Recording::Carried);
+        }
+        if !context.span().is_recording() {
+            return BoundarySpan::idle(context, Recording::Dropped);
+        }
+        let (context, recording) = if is_outbound {
+            (context, Recording::Alone)
+        } else {
+            (context.with_value(State::new(context.clone())), Recording::Shared)
+        };
+        BoundarySpan { context, recording, panicked: false }
+    }
+
+    fn idle(context: Context, recording: Recording) -> Self {
+        BoundarySpan { context, recording, panicked: false }
+    }
+
+    /// The context of the message: what a handler runs in, and what is injected.
+    #[must_use]
+    pub fn context(&self) -> &Context {
+        &self.context
+    }
+
+    /// Whether attributes set now will be seen by anyone.
+    #[must_use]
+    pub fn is_recording(&self) -> bool {
+        matches!(self.recording, Recording::Alone | Recording::Shared)
+    }
+
+    /// The cheap handle for an extension of the message, by which a second layer finds that the
+    /// message has its span; `None` where the context is the sender's own, which a second layer
+    /// finds in the message itself.
+    #[must_use]
+    pub fn handle(&self) -> Option<Boundary> {
+        let is_new = matches!(self.recording, Recording::Shared | Recording::Dropped);
+        is_new.then(|| Boundary::of(self.context.clone()))
+    }
+
+    /// Sets an attribute, one that isn't set yet: OpenTelemetry keeps doubles.
+    pub fn set_attribute(&self, key: &'static str, value: impl Into<Value>) {
+        if self.is_recording() {
+            self.context.span().set_attribute(KeyValue::new(key, value));
+        }
+    }
+
+    /// Runs `f` with the context attached. A panic in it goes on, and is remembered.
+    #[inline]
+    pub fn enter<T>(&mut self, f: impl FnOnce() -> T) -> T {
+        struct Mark<'a>(&'a mut bool);
+        impl Drop for Mark<'_> {
+            fn drop(&mut self) {
+                *self.0 = true;
+            }
+        }
+        let _attached = self.context.clone().attach();
+        let mark = Mark(&mut self.panicked);
+        let result = f();
+        std::mem::forget(mark);
+        result
+    }
+
+    /// Runs a future in this span: every poll, and its drop. The span comes back with its output.
+    pub fn process<F: Future>(self, future: F) -> Process<F> {
+        Process::new(self, future)
+    }
+
+    /// Ends the span.
+    ///
+    /// Where the handler has called [`Boundary::fail`], its reason stands and that of `end` is
+    /// left out.
+    #[inline]
+    pub fn end(mut self, end: End) {
+        self.finish(end);
+    }
+
+    /// Ends the span and keeps its context, for what is still to be run or dropped in it. Only
+    /// the first call ends it.
+    #[inline]
+    pub fn finish(&mut self, end: End) {
+        if !self.is_recording() {
+            return;
+        }
+        let recording = std::mem::replace(&mut self.recording, Recording::Ended);
+        let span = self.context.span();
+        let has_failed = recording == Recording::Shared
+            && self.context.get::<State>().is_some_and(State::has_failed);
+        if !has_failed {
+            let error_type = match end {
+                End::Completed => None,
+                End::Failed { error_type, description } => {
+                    span.set_status(Status::Error { description });
+                    Some(error_type)
+                }
+                End::Cancelled => Some(semconv::CANCELLED.into()),
+                End::Panicked => {
+                    span.set_status(Status::error("the handler panicked"));
+                    Some(semconv::PANIC.into())
+                }
+            };
+            if let Some(error_type) = error_type {
+                span.set_attribute(KeyValue::new(semconv::ERROR_TYPE, error_type));
+            }
+        }
+        span.end();
+    }
+}
+
+impl Drop for BoundarySpan {
+    #[inline]
+    fn drop(&mut self) {
+        self.finish(if self.panicked { End::Panicked } else { End::Cancelled });
+    }
+}

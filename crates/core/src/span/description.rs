@@ -1,0 +1,35 @@
+use std::borrow::Cow;
+
+use opentelemetry::trace::{Link, SpanContext};
+use opentelemetry::{Key, KeyValue, Value};
+
+/// What a span is started with: its name, and the attributes that its sampler may look at.
+#[derive(Clone, Debug)]
+pub struct Description {
+    pub(crate) name: Cow<'static, str>,
+    pub(crate) attributes: Vec<KeyValue>,
+    pub(crate) links: Option<Vec<Link>>,
+}
+
+impl Description {
+    /// A span of this name, with room for `capacity` attributes: those set before the start and
+    /// those set at the end, so that no attribute makes the list grow.
+    #[must_use]
+    pub fn new(name: impl Into<Cow<'static, str>>, capacity: usize) -> Self {
+        Description { name: name.into(), attributes: Vec::with_capacity(capacity), links: None }
+    }
+
+    /// Sets an attribute, one that isn't set yet: OpenTelemetry keeps doubles.
+    #[inline]
+    pub fn set(&mut self, key: &'static str, value: impl Into<Value>) {
+        self.attributes.push(KeyValue::new(Key::from_static_str(key), value));
+    }
+
+    #[inline]
+    pub(crate) fn link(mut self, to: Option<SpanContext>) -> Self {
+        if let Some(to) = to {
+            self.links.get_or_insert_default().push(Link::new(to, Vec::new(), 0));
+        }
+        self
+    }
+}

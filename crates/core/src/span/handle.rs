@@ -1,0 +1,159 @@
+use std::any::type_name;
+use std::error::Error;
+use std::fmt::Write;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+
+use opentelemetry::trace::{SpanContext, Status, TraceContextExt};
+use opentelemetry::{Context, Key, KeyValue, Value};
+
+use crate::semconv;
+
+/// What the owner of a boundary span and its handles share, as a value in the span's context.
+#[derive(Debug)]
+pub(crate) struct State {
+    /// The context that holds the span, and not this state: no cycle.
+    span: Context,
+    failed: AtomicBool,
+    routed: AtomicBool,
+}
+
+impl State {
+    pub(crate) fn new(span: Context) -> Self {
+        State { span, failed: AtomicBool::new(false), routed: AtomicBool::new(false) }
+    }
+
+    pub(crate) fn has_failed(&self) -> bool {
+        self.failed.load(Relaxed)
+    }
+}
+
+/// A handle to the span of the message that is being handled, for the handler's own facts.
+///
+/// Cheap to clone, and good after a spawn. It never ends the span; once the span has ended, or
+/// where nothing is recorded, it does nothing.
+#[derive(Clone, Debug, Default)]
+pub struct Boundary {
+    context: Context,
+}
+
+/// The span of the message that is being handled here, as its boundary started it.
+///
+/// Not the innermost span: inside an `#[instrument]`ed function this is still the request's, so
+/// an id set here is found on the span that people look for. Outside every boundary, and in an
+/// unsampled trace, the handle does nothing.
+///
+/// ```
+/// async fn place_order(id: u64) {
+///     throughline_core::boundary().set_attribute("order.id", id as i64);
+/// }
+/// ```
+#[must_use]
+pub fn boundary() -> Boundary {
+    let context = Context::map_current(|current| {
+        current.get::<State>().is_some().then(|| {
+            // The handle may live long; the span that happens to be current must not.
+            current.with_remote_span_context(SpanContext::NONE)
+        })
+    });
+    Boundary { context: context.unwrap_or_default() }
+}
+
+impl Boundary {
+    pub(crate) fn of(context: Context) -> Self {
+        Boundary { context }
+    }
+
+    /// The context the message is handled in.
+    #[must_use]
+    pub fn context(&self) -> &Context {
+        &self.context
+    }
+
+    fn state(&self) -> Option<&State> {
+        self.context.get()
+    }
+
+    /// The ids of the span, `None` where the handle does nothing.
+    #[must_use]
+    pub fn span_context(&self) -> Option<SpanContext> {
+        self.state().map(|state| state.span.span().span_context().clone())
+    }
+
+    /// Whether what is set here will be seen by anyone.
+    #[must_use]
+    pub fn is_recording(&self) -> bool {
+        self.state().is_some_and(|state| state.span.span().is_recording())
+    }
+
+    /// Sets an attribute of the span.
+    ///
+    /// Set each key once: OpenTelemetry's SDK keeps doubles.
+    pub fn set_attribute(&self, key: impl Into<Key>, value: impl Into<Value>) {
+        if let Some(state) = self.state() {
+            state.span.span().set_attribute(KeyValue::new(key, value));
+        }
+    }
+
+    /// Says why the message failed: `error` and its causes become the description of the span's
+    /// status, its type `error.type`, and one log record at the level ERROR is written.
+    ///
+    /// The first call holds. The span goes on, and ends when its message does; whatever its
+    /// boundary would say about the failure then gives way to this.
+    pub fn fail<E: Error + ?Sized>(&self, error: &E) {
+        let (name, chain) = (error_type::<E>(), error_chain(error));
+        tracing::event!(
+            target: "throughline",
+            tracing::Level::ERROR,
+            { semconv::ERROR_TYPE } = name,
+            "{chain}"
+        );
+        let Some(state) = self.state() else { return };
+        if !state.failed.swap(true, Relaxed) {
+            let span = state.span.span();
+            span.set_attribute(KeyValue::new(semconv::ERROR_TYPE, name));
+            span.set_status(Status::error(chain));
+        }
+    }
+
+    /// Names the span after the route of its request, which only an inner layer may know; the
+    /// first call holds.
+    ///
+    /// For boundary crates. `describe` yields the name and the route.
+    pub fn refine_route<N, R>(&self, describe: impl FnOnce() -> (N, R))
+    where
+        N: Into<std::borrow::Cow<'static, str>>,
+        R: Into<Value>,
+    {
+        if let Some(state) = self.state()
+            && !state.routed.swap(true, Relaxed)
+        {
+            let (name, route) = describe();
+            let span = state.span.span();
+            span.update_name(name);
+            span.set_attribute(KeyValue::new(semconv::HTTP_ROUTE, route));
+        }
+    }
+}
+
+/// The type of an error as it is written, `_OTHER` for one behind `dyn Error`.
+pub(crate) fn error_type<E: ?Sized>() -> &'static str {
+    match type_name::<E>() {
+        name if name.contains("dyn ") => semconv::OTHER,
+        name => name,
+    }
+}
+
+/// An error and its causes, outermost first, joined by colons.
+#[must_use]
+pub fn error_chain<E: Error + ?Sized>(error: &E) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    // Bounded, since nothing keeps an error from being its own cause.
+    for _ in 0..16 {
+        let Some(error) = cause else { break };
+        // Writing to a string can't fail.
+        let _ = write!(text, ": {error}");
+        cause = error.source();
+    }
+    text
+}

@@ -1,0 +1,11 @@
+//! The boundary span: one type for every boundary, ended exactly once, whatever happens.
+
+mod boundary;
+mod description;
+mod handle;
+mod process;
+
+pub use boundary::{BoundarySpan, End};
+pub use description::Description;
+pub use handle::{Boundary, boundary, error_chain};
+pub use process::{InContext, Process};

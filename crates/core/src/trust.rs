@@ -1,0 +1,16 @@
+//! What a boundary makes of a context that somebody else sent.
+
+/// How far the sender of a message is trusted with the trace.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Trust {
+    /// The trace goes on: the sender's span becomes the parent, its sampling decision and its
+    /// baggage hold. For callers inside.
+    #[default]
+    Continue,
+    /// A new trace begins, linked to the sender's. The sampler decides anew and the baggage is
+    /// dropped, so that nobody outside decides what is stored here. For a public edge.
+    Link,
+    /// A new trace begins, as if nothing had come.
+    Ignore,
+}

@@ -1,0 +1,19 @@
+//! What goes out with a request.
+
+use http::{HeaderMap, HeaderName};
+use throughline_core::WriteCarrier;
+
+/// The headers of a request, to write to.
+pub(crate) struct RequestHeaders<'a>(pub(crate) &'a mut HeaderMap);
+
+impl WriteCarrier for RequestHeaders<'_> {
+    #[inline]
+    fn replace(&mut self, name: &HeaderName, value: &str) {
+        self.0.replace(name, value);
+    }
+
+    #[inline]
+    fn remove(&mut self, name: &HeaderName) {
+        WriteCarrier::remove(self.0, name);
+    }
+}

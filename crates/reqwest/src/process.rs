@@ -1,0 +1,157 @@
+//! The life of a request's span.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use http::Extensions;
+use opentelemetry::propagation::TextMapPropagator;
+use opentelemetry::trace::{SpanKind, Tracer, TracerProvider};
+use reqwest::{Request, Response};
+use reqwest_middleware::{Error, Middleware, Next};
+use throughline_core::http::{host, method, protocol_version, redact_url};
+use throughline_core::{Config, Description, End, error_chain, semconv};
+
+use crate::inject::RequestHeaders;
+
+/// A middleware that carries the trace out of a [`reqwest`] client.
+#[derive(Clone, Debug)]
+pub struct ClientMiddleware {
+    config: Arc<Config>,
+}
+
+/// In the extensions of a request that has its span: a second middleware leaves it alone.
+#[derive(Clone, Copy)]
+struct HasSpan;
+
+impl Default for ClientMiddleware {
+    fn default() -> Self {
+        ClientMiddleware::new()
+    }
+}
+
+impl ClientMiddleware {
+    /// A middleware that uses OpenTelemetry's global provider and propagator, and may be built
+    /// before they are set. While no propagator is set it speaks W3C Trace Context and W3C
+    /// Baggage.
+    #[must_use]
+    pub fn new() -> Self {
+        let config = Config::new(env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"));
+        ClientMiddleware { config: Arc::new(config) }
+    }
+
+    fn map(self, change: impl FnOnce(Config) -> Config) -> Self {
+        ClientMiddleware { config: Arc::new(change(Arc::unwrap_or_clone(self.config))) }
+    }
+
+    /// Asks the sampler even where the current span is not sampled; see [`Config::ask_sampler`].
+    #[must_use]
+    pub fn ask_sampler(self, ask: bool) -> Self {
+        self.map(|config| config.ask_sampler(ask))
+    }
+
+    /// Takes spans from `provider` instead of the global one.
+    #[must_use]
+    pub fn with_tracer_provider<P>(self, provider: &P) -> Self
+    where
+        P: TracerProvider,
+        P::Tracer: Send + Sync + 'static,
+        <P::Tracer as Tracer>::Span: Send + Sync + 'static,
+    {
+        self.map(|config| config.with_tracer_provider(provider))
+    }
+
+    /// Speaks `propagator` instead of the global one.
+    #[must_use]
+    pub fn with_propagator(
+        self,
+        propagator: impl TextMapPropagator + Send + Sync + 'static,
+    ) -> Self {
+        self.map(|config| config.with_propagator(propagator))
+    }
+}
+
+#[async_trait]
+impl Middleware for ClientMiddleware {
+    async fn handle(
+        &self,
+        mut request: Request,
+        extensions: &mut Extensions,
+        next: Next<'_>,
+    ) -> Result<Response, Error> {
+        if extensions.get::<HasSpan>().is_some() {
+            return next.run(request, extensions).await;
+        }
+        let span = self.config.send(SpanKind::Client, || describe(&request));
+        self.config.inject(span.context(), &mut RequestHeaders(request.headers_mut()));
+        if !span.is_recording() {
+            return next.run(request, extensions).await;
+        }
+        extensions.insert(HasSpan);
+        let (result, span) = span.process(next.run(request, extensions)).await;
+        // A retry outside of this sends the next attempt with the same extensions.
+        extensions.remove::<HasSpan>();
+        let end = match &result {
+            Ok(response) => {
+                let status = response.status();
+                span.set_attribute(semconv::HTTP_RESPONSE_STATUS_CODE, i64::from(status.as_u16()));
+                let version = protocol_version(response.version());
+                span.set_attribute(semconv::NETWORK_PROTOCOL_VERSION, version);
+                if status.is_client_error() || status.is_server_error() {
+                    End::failed(status.as_str().to_owned())
+                } else {
+                    End::Completed
+                }
+            }
+            Err(error) => failed(error),
+        };
+        span.end(end);
+        result
+    }
+}
+
+/// Room for the attributes below and the three at the end.
+const CAPACITY: usize = 8;
+
+fn describe(request: &Request) -> Description {
+    let (url, original) = (request.url(), request.method());
+    let method = method(original);
+    let mut span = Description::new(method.name, CAPACITY);
+    span.set(semconv::HTTP_REQUEST_METHOD, method.attribute);
+    if method.is_other() {
+        span.set(semconv::HTTP_REQUEST_METHOD_ORIGINAL, original.as_str().to_owned());
+    }
+    span.set(semconv::URL_FULL, redact_url(url.as_str()).into_owned());
+    if let Some(host) = url.host_str().and_then(|name| host(name.as_bytes())) {
+        span.set(semconv::SERVER_ADDRESS, host.address);
+    }
+    if let Some(port) = url.port_or_known_default() {
+        span.set(semconv::SERVER_PORT, i64::from(port));
+    }
+    span
+}
+
+/// Names the kind of an error. Its own text is left out, because it tells the whole URL; what
+/// caused it is told.
+fn failed(error: &Error) -> End {
+    let Error::Reqwest(error) = error else { return End::failed(semconv::OTHER) };
+    let kind = if error.is_timeout() {
+        "timeout"
+    } else if error.is_connect() {
+        "connect"
+    } else if error.is_redirect() {
+        "redirect"
+    } else if error.is_body() {
+        "body"
+    } else if error.is_decode() {
+        "decode"
+    } else if error.is_builder() {
+        "builder"
+    } else if error.is_request() {
+        "request"
+    } else {
+        semconv::OTHER
+    };
+    let description = std::error::Error::source(error).map(|cause| error_chain(cause).into());
+    End::Failed { error_type: Cow::Borrowed(kind), description: description.unwrap_or_default() }
+}

@@ -1,0 +1,18 @@
+//! What came with a request.
+
+use http::{HeaderMap, HeaderName};
+use throughline_core::ReadCarrier;
+
+/// The headers of a request, to read from.
+pub(crate) struct RequestHeaders<'a>(pub(crate) &'a HeaderMap);
+
+impl ReadCarrier for RequestHeaders<'_> {
+    #[inline]
+    fn visit<'a>(&'a self, name: &HeaderName, each: impl FnMut(&'a [u8])) {
+        self.0.visit(name, each);
+    }
+
+    fn names(&self) -> Vec<&str> {
+        self.0.names()
+    }
+}

@@ -1,0 +1,92 @@
+use std::pin::Pin;
+use std::task::{Context as Task, Poll, ready};
+
+use bytes::Buf;
+use http::StatusCode;
+use http_body::{Body, Frame, SizeHint};
+use pin_project_lite::pin_project;
+use throughline_core::{BoundarySpan, End};
+
+use super::future::end_of;
+
+pin_project! {
+    /// The body of a response, with the request's context current in every poll and in its drop.
+    /// The span ends where the body does.
+    #[derive(Debug)]
+    pub struct ResponseBody<B> {
+        #[pin]
+        inner: Option<B>,
+        span: Option<BoundarySpan>,
+        status: StatusCode,
+        // How many bytes are left of a body that knows its length.
+        left: Option<u64>,
+    }
+
+    impl<B> PinnedDrop for ResponseBody<B> {
+        fn drop(this: Pin<&mut Self>) {
+            let mut this = this.project();
+            if let Some(span) = this.span {
+                span.enter(|| this.inner.set(None));
+                if *this.left == Some(0) {
+                    // A server that has sent every byte it promised doesn't ask for the end.
+                    span.finish(end_of(*this.status));
+                }
+            }
+        }
+    }
+}
+
+impl<B: Body> ResponseBody<B> {
+    pub(super) fn new(inner: B, span: BoundarySpan, status: StatusCode) -> Self {
+        let left = inner.size_hint().exact();
+        ResponseBody { inner: Some(inner), span: Some(span), status, left }
+    }
+
+    /// A body that an outer layer takes care of.
+    pub(super) fn untouched(inner: B) -> Self {
+        ResponseBody { inner: Some(inner), span: None, status: StatusCode::OK, left: None }
+    }
+}
+
+impl<B: Body> Body for ResponseBody<B> {
+    type Data = B::Data;
+    type Error = B::Error;
+
+    #[inline]
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        task: &mut Task<'_>,
+    ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
+        let this = self.project();
+        let Some(mut inner) = this.inner.as_pin_mut() else { return Poll::Ready(None) };
+        let Some(span) = this.span else { return inner.poll_frame(task) };
+        let frame = ready!(span.enter(|| inner.as_mut().poll_frame(task)));
+        match &frame {
+            None => span.finish(end_of(*this.status)),
+            Some(Err(_)) => span.finish(End::failed_with::<B::Error>()),
+            Some(Ok(frame)) => {
+                if let (Some(left), Some(data)) = (this.left.as_mut(), frame.data_ref()) {
+                    *left = left.saturating_sub(data.remaining() as u64);
+                }
+                if inner.is_end_stream() {
+                    span.finish(end_of(*this.status));
+                }
+            }
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.as_ref().is_none_or(Body::is_end_stream)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.as_ref().map_or_else(SizeHint::default, Body::size_hint)
+    }
+}
+
+impl<B: Body + Default> Default for ResponseBody<B> {
+    fn default() -> Self {
+        ResponseBody::untouched(B::default())
+    }
+}

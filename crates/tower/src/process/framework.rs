@@ -1,0 +1,30 @@
+use std::fmt::Debug;
+use std::net::SocketAddr;
+
+use http::Extensions;
+
+/// What a web framework leaves in the extensions of a request.
+///
+/// A framework's crate implements it on a marker type and names its layer
+/// `HttpServerLayer<TheMarker>`.
+pub trait Framework: Debug + Send + Sync + 'static {
+    /// The template of the route that matched: `/users/{id}`, never the path itself.
+    fn route(extensions: &Extensions) -> Option<&str>;
+
+    /// The other end of the connection.
+    fn peer(extensions: &Extensions) -> Option<SocketAddr>;
+}
+
+/// No framework: neither routes nor peers are known.
+#[derive(Clone, Copy, Debug)]
+pub enum NoFramework {}
+
+impl Framework for NoFramework {
+    fn route(_: &Extensions) -> Option<&str> {
+        None
+    }
+
+    fn peer(_: &Extensions) -> Option<SocketAddr> {
+        None
+    }
+}

@@ -1,0 +1,84 @@
+use std::pin::Pin;
+use std::task::{Context as Task, Poll, ready};
+
+use http::{Response, StatusCode};
+use http_body::Body;
+use pin_project_lite::pin_project;
+use throughline_core::{BoundarySpan, End, InContext, Process, semconv};
+
+use super::ResponseBody;
+
+pin_project! {
+    /// The response of an [`HttpServerService`](super::HttpServerService).
+    #[derive(Debug)]
+    #[must_use = "futures do nothing unless polled"]
+    pub struct ResponseFuture<F> {
+        #[pin]
+        pub(super) driver: Driver<F>,
+    }
+}
+
+pin_project! {
+    #[project = DriverProjection]
+    #[derive(Debug)]
+    pub(super) enum Driver<F> {
+        /// The span is this layer's.
+        Own { #[pin] future: Process<F>, is_head: bool },
+        /// The span is an outer layer's, and current.
+        Joined { #[pin] future: F },
+        /// The span is an outer layer's, and was lost on the way here.
+        Rejoined { #[pin] future: InContext<F> },
+    }
+}
+
+impl<F, B, E> Future for ResponseFuture<F>
+where
+    F: Future<Output = Result<Response<B>, E>>,
+    B: Body,
+{
+    type Output = Result<Response<ResponseBody<B>>, E>;
+
+    #[inline]
+    fn poll(self: Pin<&mut Self>, task: &mut Task<'_>) -> Poll<Self::Output> {
+        let result = match self.project().driver.project() {
+            DriverProjection::Own { future, is_head } => {
+                let (result, span) = ready!(future.poll(task));
+                return Poll::Ready(answer(result, span, *is_head));
+            }
+            DriverProjection::Joined { future } => ready!(future.poll(task)),
+            DriverProjection::Rejoined { future } => ready!(future.poll(task)),
+        };
+        Poll::Ready(result.map(|response| response.map(ResponseBody::untouched)))
+    }
+}
+
+#[inline]
+fn answer<B: Body, E>(
+    result: Result<Response<B>, E>,
+    mut span: BoundarySpan,
+    is_head: bool,
+) -> Result<Response<ResponseBody<B>>, E> {
+    let response = match result {
+        Ok(response) => response,
+        Err(error) => {
+            span.end(End::failed_with::<E>());
+            return Err(error);
+        }
+    };
+    let status = response.status();
+    span.set_attribute(semconv::HTTP_RESPONSE_STATUS_CODE, i64::from(status.as_u16()));
+    if is_head || has_no_body(status) || response.body().is_end_stream() {
+        // Servers don't poll such a body: its drop must not look like a caller who left.
+        span.finish(end_of(status));
+    }
+    Ok(response.map(|body| ResponseBody::new(body, span, status)))
+}
+
+fn has_no_body(status: StatusCode) -> bool {
+    status.is_informational() || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
+}
+
+/// How a response of this status ends once its body is through.
+pub(super) fn end_of(status: StatusCode) -> End {
+    if status.is_server_error() { End::failed(status.as_str().to_owned()) } else { End::Completed }
+}

@@ -1,0 +1,105 @@
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+use opentelemetry::propagation::TextMapPropagator;
+use opentelemetry::trace::{Tracer, TracerProvider};
+use throughline_core::{Config, Trust};
+use tower_layer::Layer;
+
+use super::{Framework, HttpServerService, NoFramework};
+
+/// The layer for any tower service of HTTP.
+pub type ServerLayer = HttpServerLayer<NoFramework>;
+
+/// A layer that carries the trace through an HTTP server; `F` is its web framework.
+///
+/// Named [`ServerLayer`] where there is none.
+#[derive(Debug)]
+pub struct HttpServerLayer<F> {
+    config: Arc<Config>,
+    framework: PhantomData<F>,
+}
+
+impl<F> Clone for HttpServerLayer<F> {
+    fn clone(&self) -> Self {
+        HttpServerLayer { config: Arc::clone(&self.config), framework: PhantomData }
+    }
+}
+
+impl<F: Framework> Default for HttpServerLayer<F> {
+    fn default() -> Self {
+        HttpServerLayer::new()
+    }
+}
+
+impl<F: Framework> HttpServerLayer<F> {
+    /// A layer for services inside: the trace of whoever calls goes on.
+    ///
+    /// It uses OpenTelemetry's global provider and propagator, and may be built before they are
+    /// set. While no propagator is set it speaks W3C Trace Context and W3C Baggage.
+    #[must_use]
+    pub fn new() -> Self {
+        let config = Config::new(env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"));
+        HttpServerLayer { config: Arc::new(config), framework: PhantomData }
+    }
+
+    /// A layer for a public edge: a new trace for each request, linked to the caller's, with the
+    /// caller's baggage dropped. The same as `.trust(Trust::Link)`.
+    #[must_use]
+    pub fn public_edge() -> Self {
+        HttpServerLayer::new().trust(Trust::Link)
+    }
+
+    fn map(self, change: impl FnOnce(Config) -> Config) -> Self {
+        let config = Arc::unwrap_or_clone(self.config);
+        HttpServerLayer { config: Arc::new(change(config)), framework: PhantomData }
+    }
+
+    /// How far callers are trusted with the trace.
+    #[must_use]
+    pub fn trust(self, trust: Trust) -> Self {
+        self.map(|config| config.trust(trust))
+    }
+
+    /// Says that every caller sends its context, so that a request without one is a break: its
+    /// span is marked as one that lacks its parent. Leave it off where people call by hand.
+    #[must_use]
+    pub fn expect_parent(self, expect: bool) -> Self {
+        self.map(|config| config.expect_parent(expect))
+    }
+
+    /// Asks the sampler even where the caller's span is not sampled; see
+    /// [`Config::ask_sampler`].
+    #[must_use]
+    pub fn ask_sampler(self, ask: bool) -> Self {
+        self.map(|config| config.ask_sampler(ask))
+    }
+
+    /// Takes spans from `provider` instead of the global one.
+    #[must_use]
+    pub fn with_tracer_provider<P>(self, provider: &P) -> Self
+    where
+        P: TracerProvider,
+        P::Tracer: Send + Sync + 'static,
+        <P::Tracer as Tracer>::Span: Send + Sync + 'static,
+    {
+        self.map(|config| config.with_tracer_provider(provider))
+    }
+
+    /// Speaks `propagator` instead of the global one.
+    #[must_use]
+    pub fn with_propagator(
+        self,
+        propagator: impl TextMapPropagator + Send + Sync + 'static,
+    ) -> Self {
+        self.map(|config| config.with_propagator(propagator))
+    }
+}
+
+impl<S, F: Framework> Layer<S> for HttpServerLayer<F> {
+    type Service = HttpServerService<S, F>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        HttpServerService::new(inner, Arc::clone(&self.config))
+    }
+}
