@@ -1,9 +1,10 @@
 //! What every boundary can be told, in one place.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use opentelemetry::propagation::TextMapPropagator;
-use opentelemetry::trace::{SpanKind, Tracer, TracerProvider};
+use opentelemetry::trace::{SpanContext, SpanKind, TraceContextExt, Tracer, TracerProvider};
 use opentelemetry::{Context, InstrumentationScope};
 
 use crate::carrier::{ReadCarrier, WriteCarrier};
@@ -136,11 +137,10 @@ impl Config {
     ///
     /// `name` is also the value of [`throughline.root`](semconv::THROUGHLINE_ROOT), which says
     /// that this root is one on purpose.
-    pub fn root(&self, name: impl Into<std::borrow::Cow<'static, str>>) -> BoundarySpan {
-        use opentelemetry::trace::TraceContextExt;
+    pub fn root(&self, name: impl Into<Cow<'static, str>>) -> BoundarySpan {
         let name = name.into();
         let current = Context::current();
-        let link = Some(current.span().span_context().clone()).filter(|span| span.is_valid());
+        let link = Some(current.span().span_context().clone()).filter(SpanContext::is_valid);
         BoundarySpan::start(&self.tracer, false, Context::new(), SpanKind::Internal, || {
             let mut description = Description::new(name.clone(), 1);
             description.set(semconv::THROUGHLINE_ROOT, name);

@@ -1,6 +1,6 @@
 use std::borrow::Cow;
 
-use opentelemetry::trace::{SpanBuilder, SpanKind, Status, TraceContextExt};
+use opentelemetry::trace::{SpanBuilder, SpanKind, SpanRef, Status, TraceContextExt};
 use opentelemetry::{Context, KeyValue, Value};
 
 use super::handle::{Boundary, State, error_type};
@@ -64,6 +64,22 @@ impl End {
     #[must_use]
     pub fn failed(error_type: impl Into<Cow<'static, str>>) -> Self {
         End::Failed { error_type: error_type.into(), description: Cow::Borrowed("") }
+    }
+
+    fn say(self, span: &SpanRef<'_>) {
+        let error_type = match self {
+            End::Completed => return,
+            End::Failed { error_type, description } => {
+                span.set_status(Status::Error { description });
+                error_type
+            }
+            End::Cancelled => Cow::Borrowed(semconv::CANCELLED),
+            End::Panicked => {
+                span.set_status(Status::error("the handler panicked"));
+                Cow::Borrowed(semconv::PANIC)
+            }
+        };
+        span.set_attribute(KeyValue::new(semconv::ERROR_TYPE, error_type));
     }
 
     /// [`End::Failed`], with the type of an error, `_OTHER` for one behind `dyn Error`.
@@ -185,24 +201,10 @@ impl BoundarySpan {
         }
         let recording = std::mem::replace(&mut self.recording, Recording::Ended);
         let span = self.context.span();
-        let has_failed = recording == Recording::Shared
-            && self.context.get::<State>().is_some_and(State::has_failed);
-        if !has_failed {
-            let error_type = match end {
-                End::Completed => None,
-                End::Failed { error_type, description } => {
-                    span.set_status(Status::Error { description });
-                    Some(error_type)
-                }
-                End::Cancelled => Some(semconv::CANCELLED.into()),
-                End::Panicked => {
-                    span.set_status(Status::error("the handler panicked"));
-                    Some(semconv::PANIC.into())
-                }
-            };
-            if let Some(error_type) = error_type {
-                span.set_attribute(KeyValue::new(semconv::ERROR_TYPE, error_type));
-            }
+        match self.context.get::<State>() {
+            Some(state) if recording == Recording::Shared => state.settle(|span| end.say(span)),
+            // An outbound span sees the state of the message it is sent for.
+            _ => end.say(&span),
         }
         span.end();
     }

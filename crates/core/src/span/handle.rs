@@ -1,9 +1,9 @@
 use std::any::type_name;
 use std::error::Error;
-use std::fmt::Write;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Mutex, PoisonError};
 
-use opentelemetry::trace::{SpanContext, Status, TraceContextExt};
+use opentelemetry::trace::{SpanContext, SpanRef, Status, TraceContextExt};
 use opentelemetry::{Context, Key, KeyValue, Value};
 
 use crate::semconv;
@@ -13,17 +13,23 @@ use crate::semconv;
 pub(crate) struct State {
     /// The context that holds the span, and not this state: no cycle.
     span: Context,
-    failed: AtomicBool,
+    /// Whether it was said how the message ended: by its handler, or by its end.
+    settled: Mutex<bool>,
     routed: AtomicBool,
 }
 
 impl State {
     pub(crate) fn new(span: Context) -> Self {
-        State { span, failed: AtomicBool::new(false), routed: AtomicBool::new(false) }
+        State { span, settled: Mutex::new(false), routed: AtomicBool::new(false) }
     }
 
-    pub(crate) fn has_failed(&self) -> bool {
-        self.failed.load(Relaxed)
+    /// Calls `say` if nobody has settled how the message ended. The lock is held meanwhile, so
+    /// that an end that comes just then can't close the span half told.
+    pub(crate) fn settle(&self, say: impl FnOnce(&SpanRef<'_>)) {
+        let mut settled = self.settled.lock().unwrap_or_else(PoisonError::into_inner);
+        if !std::mem::replace(&mut *settled, true) {
+            say(&self.span.span());
+        }
     }
 }
 
@@ -107,11 +113,11 @@ impl Boundary {
             { semconv::ERROR_TYPE } = name,
             "{chain}"
         );
-        let Some(state) = self.state() else { return };
-        if !state.failed.swap(true, Relaxed) {
-            let span = state.span.span();
-            span.set_attribute(KeyValue::new(semconv::ERROR_TYPE, name));
-            span.set_status(Status::error(chain));
+        if let Some(state) = self.state() {
+            state.settle(|span| {
+                span.set_attribute(KeyValue::new(semconv::ERROR_TYPE, name));
+                span.set_status(Status::error(chain));
+            });
         }
     }
 
@@ -151,8 +157,8 @@ pub fn error_chain<E: Error + ?Sized>(error: &E) -> String {
     // Bounded, since nothing keeps an error from being its own cause.
     for _ in 0..16 {
         let Some(error) = cause else { break };
-        // Writing to a string can't fail.
-        let _ = write!(text, ": {error}");
+        text.push_str(": ");
+        text.push_str(&error.to_string());
         cause = error.source();
     }
     text

@@ -1,0 +1,106 @@
+use opentelemetry::baggage::{Baggage, KeyValueMetadata};
+use opentelemetry::{KeyValue, StringValue};
+use proptest::prelude::*;
+use throughline_core::codec::baggage::{MAX_BYTES, MAX_MEMBERS, parse, print};
+
+fn read(header: &str) -> Vec<(String, String, String)> {
+    let baggage = parse([header.as_bytes()]).unwrap_or_default();
+    let members = baggage.iter().map(|(key, (value, properties))| {
+        (key.to_string(), value.to_string(), properties.as_str().to_owned())
+    });
+    let mut members: Vec<_> = members.collect();
+    members.sort();
+    members
+}
+
+fn member(key: &str, value: &str, properties: &str) -> (String, String, String) {
+    (key.to_owned(), value.to_owned(), properties.to_owned())
+}
+
+#[test]
+fn values_are_decoded_and_encoded() {
+    assert_eq!(
+        read("user=J%C3%BCrgen%20M%2C%3B,k=a==b"),
+        [member("k", "a==b", ""), member("user", "Jürgen M,;", ""),]
+    );
+    let baggage: Baggage = [KeyValue::new("k", "100% \"Jürgen\",;\\\r\n")].into_iter().collect();
+    assert_eq!(print(&baggage).as_deref(), Some("k=100%25%20%22J%C3%BCrgen%22%2C%3B%5C%0D%0A"));
+}
+
+#[test]
+fn properties_pass_as_they_came_and_smuggle_nothing() {
+    let header = "a=1;p=%2Cadmin%3Dtrue;q=x%0Ay";
+    assert_eq!(read(header), [member("a", "1", "p=%2Cadmin%3Dtrue;q=x%0Ay")]);
+    let printed = print(&parse([header.as_bytes()]).expect("valid"));
+    assert_eq!(printed.as_deref(), Some(header));
+
+    // Put in by a program, not by a header.
+    let forged = KeyValueMetadata::new("a", "1", ",admin=true\r\nset-cookie: x");
+    assert_eq!(print(&[forged].into_iter().collect()).as_deref(), Some("a=1"));
+}
+
+#[test]
+fn broken_members_are_left_out_and_the_others_stay() {
+    assert_eq!(
+        read("a=1,b,=2,c d=3,e=\u{7f},f=6 , g = 7 ,,h=\"8\""),
+        [member("a", "1", ""), member("f", "6", ""), member("g", "7", ""),]
+    );
+}
+
+#[test]
+fn invalid_utf8_becomes_the_replacement_character() {
+    assert_eq!(
+        read("a=%FF%FE,b=x%C3"),
+        [member("a", "\u{fffd}\u{fffd}", ""), member("b", "x\u{fffd}", ""),]
+    );
+    let baggage = parse([b"a=\xff".as_slice()]).expect("kept");
+    assert_eq!(baggage.get("a").map(StringValue::as_str), Some("\u{fffd}"));
+}
+
+#[test]
+fn several_headers_are_one_list() {
+    let baggage = parse([b"a=1".as_slice(), b"b=2,a=3".as_slice()]).expect("valid");
+    assert_eq!(baggage.get("a").map(StringValue::as_str), Some("3"));
+    assert_eq!(baggage.len(), 2);
+}
+
+#[test]
+fn both_ways_are_bounded() {
+    let many = (0..10_000).map(|i| format!("k{i}=v")).collect::<Vec<_>>().join(",");
+    assert_eq!(parse([many.as_bytes()]).map(|baggage| baggage.len()), Some(MAX_MEMBERS));
+
+    let long = format!("a=1,b={},c=3", "x".repeat(MAX_BYTES));
+    assert_eq!(read(&long), [member("a", "1", "")]);
+    let commas = ",".repeat(1 << 20);
+    assert!(parse([commas.as_bytes(), b"a=1"]).is_none());
+
+    let baggage: Baggage =
+        (0..MAX_MEMBERS).map(|i| KeyValue::new(format!("k{i}"), "%".repeat(100))).collect();
+    let printed = print(&baggage).expect("not empty");
+    assert!(printed.len() <= MAX_BYTES, "{} bytes", printed.len());
+    assert!(printed.split(',').all(|member| member.ends_with("%25")), "only whole members");
+}
+
+#[test]
+fn nothing_is_printed_as_nothing() {
+    assert_eq!(print(&Baggage::new()), None);
+    assert!(parse([b"".as_slice(), b" ,,"]).is_none());
+}
+
+proptest! {
+    #[test]
+    fn no_input_panics(header in proptest::collection::vec(any::<u8>(), 0..400)) {
+        let _ = parse([header.as_slice()]);
+    }
+
+    #[test]
+    fn what_is_printed_is_read(value in any::<String>(), key in "[a-zA-Z0-9!#$%&'*+.^_`|~-]{1,20}") {
+        let baggage: Baggage = [KeyValue::new(key.clone(), value.clone())].into_iter().collect();
+        if let Some(printed) = print(&baggage) {
+            prop_assert!(printed.bytes().all(|byte| (b'!'..=b'~').contains(&byte)));
+            let back = parse([printed.as_bytes()]).expect("what we print is valid");
+            let back = back.get(&key).map(ToString::to_string);
+            prop_assert_eq!(back, Some(value));
+        }
+    }
+}

@@ -1,0 +1,167 @@
+use std::collections::HashMap;
+
+use http::{HeaderMap, HeaderName, HeaderValue};
+use opentelemetry::Context;
+use opentelemetry::baggage::BaggageExt;
+use opentelemetry::propagation::text_map_propagator::FieldIter;
+use opentelemetry::propagation::{Extractor, Injector, TextMapPropagator};
+use opentelemetry::trace::{SpanId, TraceContextExt, TraceId};
+use throughline_core::codec::traceparent::Malformed;
+use throughline_core::{Config, Outcome, Trust, W3cPropagator};
+
+const TRACEPARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+
+fn config() -> Config {
+    Config::new("test", "1").with_propagator(W3cPropagator::new())
+}
+
+fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
+    let pairs = pairs.iter().map(|(name, value)| {
+        (HeaderName::from_static(name), HeaderValue::from_str(value).expect("a value"))
+    });
+    pairs.collect()
+}
+
+#[test]
+fn a_context_travels_whole() {
+    let came = headers(&[
+        ("traceparent", TRACEPARENT),
+        ("tracestate", "foo@@bar=1"),
+        ("tracestate", "ot=th:0"),
+        ("baggage", "tenant=acme"),
+    ]);
+    let extraction = config().extract(&came);
+    assert_eq!(extraction.outcome(), Outcome::Continued);
+    assert!(extraction.context().span().span_context().is_remote());
+
+    let mut left =
+        headers(&[("traceparent", "stale"), ("tracestate", "stale=1"), ("accept", "*/*")]);
+    left.append("traceparent", HeaderValue::from_static("stale, too"));
+    config().inject(extraction.context(), &mut left);
+    let expected = headers(&[
+        ("traceparent", TRACEPARENT),
+        ("tracestate", "foo@@bar=1,ot=th:0"),
+        ("baggage", "tenant=acme"),
+        ("accept", "*/*"),
+    ]);
+    assert_eq!(left, expected);
+}
+
+#[test]
+fn a_malformed_trace_restarts_and_its_baggage_stays() {
+    let mut came = headers(&[("traceparent", TRACEPARENT), ("baggage", "tenant=acme")]);
+    came.append("traceparent", HeaderValue::from_static(TRACEPARENT));
+    let extraction = config().extract(&came);
+    assert_eq!(extraction.outcome(), Outcome::Malformed(Malformed::Doubled));
+    assert!(!extraction.context().span().span_context().is_valid());
+    assert_eq!(extraction.context().baggage().len(), 1);
+}
+
+#[test]
+fn what_is_current_is_never_taken_for_what_came() {
+    let stale = config().extract(&headers(&[("traceparent", TRACEPARENT)]));
+    let _attached = stale.context().clone().attach();
+    for came in [headers(&[]), headers(&[("traceparent", "00-broken")])] {
+        let extraction = config().extract(&came);
+        assert!(!extraction.context().span().span_context().is_valid());
+    }
+}
+
+#[test]
+fn who_is_not_trusted_brings_nothing_in() {
+    for trust in [Trust::Link, Trust::Ignore] {
+        let came = headers(&[("traceparent", TRACEPARENT), ("baggage", "admin=true")]);
+        let extraction = config().trust(trust).extract(&came);
+        assert_eq!(extraction.outcome(), Outcome::Untrusted);
+        assert!(!extraction.context().span().span_context().is_valid());
+        assert!(extraction.context().baggage().is_empty());
+    }
+}
+
+#[test]
+fn nothing_is_injected_as_nothing() {
+    let mut left = headers(&[("traceparent", "by hand"), ("baggage", "stale=1")]);
+    config().inject(&Context::new(), &mut left);
+    // Who speaks by hand, without a provider, is left alone; baggage that isn't ours isn't sent.
+    assert_eq!(left, headers(&[("traceparent", "by hand")]));
+}
+
+#[test]
+fn maps_and_byte_lists_carry_it_too() {
+    let map = HashMap::from([("TraceParent".to_owned(), TRACEPARENT.to_owned())]);
+    let extraction = config().extract(&map);
+    assert_eq!(extraction.outcome(), Outcome::Continued);
+
+    let mut list: Vec<(String, Vec<u8>)> = vec![
+        ("other".into(), b"\xff".to_vec()),
+        ("traceparent".into(), b"\xff".to_vec()),
+        ("Traceparent".into(), b"x".to_vec()),
+    ];
+    assert_eq!(config().extract(&list).outcome(), Outcome::Malformed(Malformed::Doubled));
+    config().inject(extraction.context(), &mut list);
+    assert_eq!(list[1], ("traceparent".into(), TRACEPARENT.as_bytes().to_vec()));
+    assert_eq!(list.len(), 2);
+}
+
+#[test]
+fn the_propagator_serves_code_that_never_heard_of_us() {
+    let map = HashMap::from([
+        ("traceparent".to_owned(), TRACEPARENT.to_owned()),
+        ("tracestate".to_owned(), String::new()),
+    ]);
+    let context = W3cPropagator::new().extract_with_context(&Context::new(), &map);
+    let mut left = HashMap::new();
+    W3cPropagator::new().inject_context(&context, &mut left);
+    assert_eq!(left, HashMap::from([("traceparent".to_owned(), TRACEPARENT.to_owned())]));
+}
+
+/// A format of nobody's: `x-trace: <32 hex>:<16 hex>`.
+#[derive(Debug)]
+struct XTrace(Vec<String>);
+
+impl XTrace {
+    fn new() -> Self {
+        XTrace(vec!["x-trace".to_owned()])
+    }
+}
+
+impl TextMapPropagator for XTrace {
+    fn inject_context(&self, context: &Context, injector: &mut dyn Injector) {
+        let span = context.span();
+        let ids = (span.span_context().trace_id(), span.span_context().span_id());
+        injector.set("x-trace", format!("{}:{}", ids.0, ids.1));
+    }
+
+    fn extract_with_context(&self, context: &Context, extractor: &dyn Extractor) -> Context {
+        let parse = || {
+            let (trace, span) = extractor.get("x-trace")?.split_once(':')?;
+            let ids = (TraceId::from_hex(trace).ok()?, SpanId::from_hex(span).ok()?);
+            Some(opentelemetry::trace::SpanContext::new(
+                ids.0,
+                ids.1,
+                opentelemetry::trace::TraceFlags::SAMPLED,
+                true,
+                Default::default(),
+            ))
+        };
+        parse().map_or_else(|| context.clone(), |span| context.with_remote_span_context(span))
+    }
+
+    fn fields(&self) -> FieldIter<'_> {
+        FieldIter::new(&self.0)
+    }
+}
+
+#[test]
+fn another_format_is_left_to_its_propagator() {
+    let config = Config::new("test", "1").with_propagator(XTrace::new());
+    let value = "0af7651916cd43dd8448eb211c80319c:b7ad6b7169203331";
+    let extraction = config.extract(&headers(&[("x-trace", value)]));
+    assert_eq!(extraction.outcome(), Outcome::Continued);
+    let mut left = headers(&[("x-trace", "stale")]);
+    config.inject(extraction.context(), &mut left);
+    assert_eq!(left, headers(&[("x-trace", value)]));
+
+    let linked = config.trust(Trust::Link).extract(&headers(&[("x-trace", value)]));
+    assert_eq!(linked.outcome(), Outcome::Untrusted);
+}
