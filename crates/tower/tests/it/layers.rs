@@ -1,0 +1,280 @@
+//! What the layer says of a request, and how it stands beside others.
+
+use std::convert::Infallible;
+use std::future::pending;
+use std::panic::AssertUnwindSafe;
+use std::task::{Context as Task, Poll, Waker};
+
+use bytes::Bytes;
+use http::{Extensions, Request, Response};
+use http_body_util::{BodyExt, Full};
+use opentelemetry::trace::{Status, TraceContextExt};
+use throughline_core::{BoundarySpan, boundary};
+use throughline_tower::{Framework, HttpServerLayer};
+use tower::buffer::BufferLayer;
+use tower::util::BoxCloneService;
+use tower::{BoxError, Service, ServiceBuilder, ServiceExt, service_fn};
+
+use crate::spans::{Spans, attribute, current, request};
+
+async fn hello(_: Request<()>) -> Result<Response<Full<Bytes>>, Infallible> {
+    Ok(Response::new(Full::new(Bytes::from("hello"))))
+}
+
+#[tokio::test]
+async fn a_span_says_what_the_conventions_ask_for() {
+    let spans = Spans::new();
+    let service = ServiceBuilder::new().layer(spans.layer()).service_fn(hello);
+    service
+        .oneshot(request("GET"))
+        .await
+        .expect("infallible")
+        .into_body()
+        .collect()
+        .await
+        .expect("");
+    let ended = spans.ended();
+    let mut attributes: Vec<_> =
+        ended[0].attributes.iter().map(|kv| format!("{}={}", kv.key, kv.value)).collect();
+    attributes.sort();
+    assert_eq!(ended[0].name, "GET");
+    assert_eq!(
+        attributes,
+        [
+            "http.request.method=GET",
+            "http.response.status_code=200",
+            "network.protocol.version=1.1",
+            "server.address=shop.example",
+            "server.port=8080",
+            "url.path=/orders/42",
+            "url.query=sig=REDACTED&page=2",
+            "url.scheme=http",
+            "user_agent.original=test/1",
+        ]
+    );
+    assert_eq!(ended[0].instrumentation_scope.name(), "throughline-tower");
+    let schema = "https://opentelemetry.io/schemas/1.45.0";
+    assert_eq!(ended[0].instrumentation_scope.schema_url(), Some(schema));
+}
+
+#[tokio::test]
+async fn a_method_that_somebody_made_up_names_nothing() {
+    let spans = Spans::new();
+    let service = ServiceBuilder::new().layer(spans.layer()).service_fn(hello);
+    drop(service.oneshot(request("BREW")).await);
+    let span = &spans.ended()[0];
+    assert_eq!(span.name, "HTTP");
+    assert_eq!(attribute(span, "http.request.method"), ["_OTHER"]);
+    assert_eq!(attribute(span, "http.request.method_original"), ["BREW"]);
+}
+
+#[tokio::test]
+async fn an_error_of_the_service_is_the_end() {
+    let spans = Spans::new();
+    let service = ServiceBuilder::new()
+        .layer(spans.layer())
+        .service_fn(async |_: Request<()>| Err::<Response<Full<Bytes>>, _>(std::fmt::Error));
+    assert!(service.oneshot(request("GET")).await.is_err());
+    spans.assert_end(Status::error(""), &["core::fmt::Error"]);
+}
+
+#[tokio::test]
+async fn an_error_behind_dyn_has_no_type_to_tell() {
+    let spans = Spans::new();
+    let service = ServiceBuilder::new()
+        .layer(spans.layer())
+        .service_fn(async |_: Request<()>| Err::<Response<Full<Bytes>>, BoxError>("broke".into()));
+    assert!(service.oneshot(request("GET")).await.is_err());
+    spans.assert_end(Status::error(""), &["_OTHER"]);
+}
+
+#[tokio::test]
+async fn a_panic_is_the_end_in_the_call_and_in_the_future() {
+    let spans = Spans::new();
+    let mut in_call = ServiceBuilder::new().layer(spans.layer()).service(service_fn(
+        |_: Request<()>| -> std::future::Ready<Result<Response<Full<Bytes>>, Infallible>> {
+            panic!("boom")
+        },
+    ));
+    let call = AssertUnwindSafe(|| drop(in_call.call(request("GET"))));
+    assert!(std::panic::catch_unwind(call).is_err());
+    spans.assert_end(Status::error("the handler panicked"), &["panic"]);
+
+    let spans = Spans::new();
+    let in_future = ServiceBuilder::new().layer(spans.layer()).service_fn(
+        async |_: Request<()>| -> Result<Response<Full<Bytes>>, Infallible> { panic!("boom") },
+    );
+    let served = tokio::spawn(in_future.oneshot(request("GET")));
+    assert!(served.await.expect_err("panicked").is_panic());
+    spans.assert_end(Status::error("the handler panicked"), &["panic"]);
+}
+
+#[test]
+fn a_request_that_is_dropped_is_cancelled() {
+    let spans = Spans::new();
+    let mut service = ServiceBuilder::new().layer(spans.layer()).service_fn(
+        async |_: Request<()>| -> Result<Response<Full<Bytes>>, Infallible> { pending().await },
+    );
+    let mut future = Box::pin(service.call(request("GET")));
+    let mut task = Task::from_waker(Waker::noop());
+    assert!(matches!(future.as_mut().poll(&mut task), Poll::Pending));
+    assert!(!current().is_valid(), "nothing stays current between the polls");
+    drop(future);
+    spans.assert_end(Status::Unset, &["cancelled"]);
+}
+
+/// A framework whose route comes by an extension.
+#[derive(Debug)]
+struct Routes;
+
+#[derive(Clone)]
+struct Matched(&'static str);
+
+impl Framework for Routes {
+    fn route(extensions: &Extensions) -> Option<&str> {
+        extensions.get::<Matched>().map(|matched| matched.0)
+    }
+
+    fn peer(_: &Extensions) -> Option<std::net::SocketAddr> {
+        Some(([192, 0, 2, 7], 4711).into())
+    }
+}
+
+#[tokio::test]
+async fn a_framework_gives_route_and_peer() {
+    let spans = Spans::new();
+    let layer = HttpServerLayer::<Routes>::new().with_tracer_provider(&spans.provider);
+    let service = ServiceBuilder::new().layer(layer).service_fn(hello);
+    let mut request = request("GET");
+    request.extensions_mut().insert(Matched("/orders/{id}"));
+    drop(service.oneshot(request).await);
+    let span = &spans.ended()[0];
+    assert_eq!(span.name, "GET /orders/{id}");
+    assert_eq!(attribute(span, "http.route"), ["/orders/{id}"]);
+    assert_eq!(attribute(span, "client.address"), ["192.0.2.7"]);
+    assert_eq!(attribute(span, "network.peer.address"), ["192.0.2.7"]);
+    assert_eq!(attribute(span, "network.peer.port"), ["4711"]);
+}
+
+#[tokio::test]
+async fn a_layer_applied_twice_makes_one_span_and_the_inner_one_names_it() {
+    let spans = Spans::new();
+    let inner = HttpServerLayer::<Routes>::new().with_tracer_provider(&spans.provider);
+    let service = ServiceBuilder::new()
+        .layer(spans.layer())
+        .map_request(|mut request: Request<()>| {
+            request.extensions_mut().insert(Matched("/orders/{id}"));
+            request
+        })
+        .layer(inner.clone())
+        .layer(inner)
+        .service_fn(hello);
+    let response = service.oneshot(request("GET")).await.expect("infallible");
+    response.into_body().collect().await.expect("no error");
+    let (name, status, error_type) = spans.the_one();
+    assert_eq!((name.as_str(), status, error_type), ("GET /orders/{id}", Status::Unset, vec![]));
+    assert_eq!(attribute(&spans.ended()[0], "http.route"), ["/orders/{id}"]);
+}
+
+#[tokio::test]
+async fn a_layer_applied_twice_asks_its_sampler_once() {
+    let spans = Spans::new();
+    let provider = opentelemetry_sdk::trace::SdkTracerProvider::builder()
+        .with_sampler(opentelemetry_sdk::trace::Sampler::AlwaysOff)
+        .build();
+    let outer = HttpServerLayer::<Routes>::new().with_tracer_provider(&provider);
+    let service = ServiceBuilder::new().layer(outer).layer(spans.layer()).service_fn(
+        async |_: Request<()>| {
+            assert!(!current().is_sampled(), "the outer layer has decided");
+            hello(request("GET")).await
+        },
+    );
+    let mut request = request("GET");
+    request.headers_mut().remove("traceparent");
+    drop(service.oneshot(request).await);
+    assert!(spans.ended().is_empty());
+}
+
+#[tokio::test]
+async fn behind_a_worker_task_the_second_layer_finds_the_span_again() {
+    let spans = Spans::new();
+    let seen = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
+    let witness = std::sync::Arc::clone(&seen);
+    // What a client would do that sends in its `call`: that runs in the worker's task.
+    let inner = service_fn(move |request: Request<()>| {
+        witness.lock().expect("not poisoned").push(current().span_id());
+        hello(request)
+    });
+    let service = ServiceBuilder::new()
+        .layer(spans.layer())
+        .layer(BufferLayer::new(1))
+        .layer(spans.layer())
+        .service(BoxCloneService::new(inner));
+    let response = service.oneshot(request("GET")).await.expect("served");
+    response.into_body().collect().await.expect("no error");
+    let id = spans.ended()[0].span_context.span_id();
+    assert_eq!(*seen.lock().expect("not poisoned"), [id]);
+    spans.assert_end(Status::Unset, &[]);
+}
+
+#[tokio::test]
+async fn a_span_between_two_layers_stays_the_parent() {
+    use opentelemetry::trace::{Tracer, TracerProvider};
+
+    let spans = Spans::new();
+    let tracer = spans.provider.tracer("between");
+    let service = ServiceBuilder::new()
+        .layer(spans.layer())
+        .layer(tower::layer::layer_fn(|inner| {
+            let tracer = tracer.clone();
+            service_fn(move |request: Request<()>| {
+                use opentelemetry::trace::FutureExt;
+                let span = tracer.start("between");
+                let context = opentelemetry::Context::current_with_span(span);
+                let inner: BoxCloneService<_, Response<_>, Infallible> =
+                    BoxCloneService::clone(&inner);
+                inner.oneshot(request).with_context(context)
+            })
+        }))
+        .layer(tower::layer::layer_fn(BoxCloneService::new))
+        .layer(spans.layer())
+        .service_fn(async |request: Request<()>| {
+            opentelemetry::Context::current()
+                .span()
+                .set_attribute(opentelemetry::KeyValue::new("here", true));
+            boundary().set_attribute("boundary", true);
+            hello(request).await
+        });
+    drop(service.oneshot(request("GET")).await);
+    let ended = spans.ended();
+    let named = |name: &str| ended.iter().find(|span| span.name == name).expect(name);
+    assert_eq!(attribute(named("between"), "here"), ["true"]);
+    assert_eq!(attribute(named("GET"), "boundary"), ["true"]);
+}
+
+#[tokio::test]
+async fn a_layer_may_be_built_before_there_is_a_provider() {
+    let spans = Spans::new();
+    let service =
+        ServiceBuilder::new().layer(throughline_tower::ServerLayer::new()).service_fn(hello);
+    let serve = || async {
+        let response = service.clone().oneshot(request("GET")).await.expect("infallible");
+        response.into_body().collect().await.expect("no error")
+    };
+    serve().await;
+    assert!(spans.ended().is_empty());
+    // The only test of this binary that sets the global one.
+    throughline_core::set_tracer_provider(spans.provider.clone());
+    serve().await;
+    serve().await;
+    assert_eq!(spans.ended().len(), 2);
+}
+
+/// The types that users name in their own structs.
+#[test]
+fn services_and_bodies_are_send() {
+    fn is_send<T: Send>() {}
+    is_send::<BoundarySpan>();
+    is_send::<throughline_tower::ResponseBody<Full<Bytes>>>();
+    is_send::<throughline_tower::ResponseFuture<std::future::Ready<()>>>();
+}

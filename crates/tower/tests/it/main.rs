@@ -1,0 +1,7 @@
+//! The tests of the tower boundary that the shared battery doesn't know: bodies, layers, ends.
+
+#![allow(clippy::expect_used, clippy::panic, clippy::let_underscore_must_use)]
+
+mod bodies;
+mod layers;
+mod spans;
