@@ -1,2 +1,11 @@
-//! Start-up for traces and logs: OTLP exporters on a thread of their own, resource, sampling, log correlation, shutdown that loses no span.
+//! Start-up for traces and logs: OTLP exporters on a thread of their own, resource, sampling, log
+//! correlation, shutdown that loses no span.
 #![forbid(unsafe_code)]
+
+mod diag;
+mod env;
+mod error;
+mod resource;
+mod sampler;
+
+pub use error::{InitError, ShutdownError};

@@ -1,0 +1,93 @@
+//! What can go wrong at start-up and at shutdown.
+
+use std::time::Duration;
+
+/// Why telemetry could not be started.
+///
+/// Nothing was installed then: no global provider, no subscriber.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum InitError {
+    /// Telemetry is set up once in a process; a second subscriber could not be installed anyway.
+    #[error(
+        "telemetry was already initialised in this process; call `init` once, in `main`, and build \
+         further providers with `Telemetry::builder(..).build()`"
+    )]
+    AlreadyInitialised,
+
+    /// The endpoint of the collector is not a URL that spans can be sent to.
+    #[error(
+        "{origin} is {value:?}, which is no endpoint: {reason}; use a URL such as \
+         http://localhost:4318"
+    )]
+    Endpoint {
+        /// The variable or the setter that it came from.
+        origin: &'static str,
+        /// What it said, without a user and password.
+        value: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+
+    /// The endpoint asks for TLS, and this build has none.
+    #[error(
+        "{origin} is {value:?}, but this build has no TLS: enable the feature `tls` of \
+         throughline-telemetry, or use an http:// endpoint"
+    )]
+    TlsNotBuiltIn {
+        /// The variable or the setter that it came from.
+        origin: &'static str,
+        /// What it said, without a user and password.
+        value: String,
+    },
+
+    /// The protocol is one that this version can't speak.
+    #[error(
+        "{origin} is {value:?}, which is not supported: set it to http/protobuf, and the endpoint \
+         to the collector's port for OTLP over HTTP (4318 by default, where gRPC has 4317)"
+    )]
+    Protocol {
+        /// The variable that it came from.
+        origin: &'static str,
+        /// What it said.
+        value: String,
+    },
+
+    /// The exporter refused its configuration.
+    #[error("the OTLP exporter could not be built from its OTEL_EXPORTER_OTLP_* settings: {0}")]
+    Exporter(#[source] opentelemetry_otlp::ExporterBuildError),
+
+    /// The HTTP client could not be built.
+    #[error("the HTTP client of the exporter could not be built: {0}")]
+    Client(#[source] reqwest::Error),
+
+    /// The thread of the exporter, or its runtime, could not be started.
+    #[error("the thread of the exporter could not be started: {0}; check the limit of threads")]
+    Thread(#[source] std::io::Error),
+}
+
+/// Why some spans did not reach the collector at shutdown.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ShutdownError {
+    /// The deadline passed first.
+    #[error(
+        "{spans} span(s) could not be flushed within {deadline:?} and are lost; is the collector \
+         slow or away, or the deadline (`Builder::shutdown_timeout`) too short?"
+    )]
+    Deadline {
+        /// How many ended spans had not been taken by the collector.
+        spans: u64,
+        /// The deadline that was kept.
+        deadline: Duration,
+    },
+
+    /// The last exports were tried and failed.
+    #[error("{spans} span(s) could not be exported at shutdown and are lost: {cause}")]
+    Export {
+        /// How many ended spans the collector didn't take.
+        spans: u64,
+        /// What the last export that failed said.
+        cause: String,
+    },
+}
