@@ -5,6 +5,7 @@
 mod diag;
 mod env;
 mod error;
+mod export;
 mod resource;
 mod sampler;
 

@@ -1,0 +1,79 @@
+//! The HTTP client of the exporter, which remembers why a request failed.
+
+use std::error::Error;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use opentelemetry_http::{Bytes, HttpClient, HttpError, Request, Response};
+
+use crate::error::InitError;
+
+/// The cause of the last request that got no answer.
+///
+/// The OTLP crate reduces it to "network error", and tells the rest to a log that most builds
+/// leave out: "connection refused" is what one needs to read.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Trouble(Arc<Mutex<Option<String>>>);
+
+impl Trouble {
+    pub(super) fn take(&self) -> Option<String> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    fn set(&self, cause: Option<String>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = cause;
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct Client {
+    inner: reqwest::Client,
+    trouble: Trouble,
+}
+
+impl Client {
+    pub(super) fn new() -> Result<Self, InitError> {
+        // A redirected POST arrives as a GET, or hands our headers to somebody else.
+        let inner = reqwest::Client::builder()
+            .redirect(reqwest::redirect::Policy::none())
+            .build()
+            .map_err(InitError::Client)?;
+        Ok(Self { inner, trouble: Trouble::default() })
+    }
+
+    pub(super) fn trouble(&self) -> Trouble {
+        self.trouble.clone()
+    }
+}
+
+impl HttpClient for Client {
+    // The signature that `async_trait` makes of it.
+    fn send_bytes<'client, 'future>(
+        &'client self,
+        request: Request<Bytes>,
+    ) -> Pin<Box<dyn Future<Output = Result<Response<Bytes>, HttpError>> + Send + 'future>>
+    where
+        'client: 'future,
+        Self: 'future,
+    {
+        Box::pin(async move {
+            let result = self.inner.send_bytes(request).await;
+            self.trouble.set(result.as_ref().err().map(|error| deepest(error.as_ref())));
+            result
+        })
+    }
+}
+
+/// The last cause: the ones above it only say that a request failed, with a URL that may hold
+/// a password.
+fn deepest(error: &(dyn Error + 'static)) -> String {
+    let mut cause = error;
+    while let Some(next) = cause.source() {
+        cause = next;
+    }
+    match cause.downcast_ref::<reqwest::Error>() {
+        Some(error) if error.is_builder() => "the request could not be built".to_owned(),
+        Some(_) => "the request failed".to_owned(),
+        None => cause.to_string(),
+    }
+}
