@@ -6,7 +6,11 @@ mod diag;
 mod env;
 mod error;
 mod export;
+mod layer;
+mod logs;
 mod resource;
 mod sampler;
 
 pub use error::{InitError, ShutdownError};
+pub use layer::{SpanFilter, otel_layer};
+pub use logs::Logs;

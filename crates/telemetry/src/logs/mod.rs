@@ -1,0 +1,130 @@
+//! Logs: one line an event, with the ids of the trace it belongs to.
+
+mod fields;
+mod human;
+mod ids;
+mod json;
+
+use std::fmt;
+
+use tracing::level_filters::LevelFilter;
+use tracing::{Event, Subscriber};
+use tracing_subscriber::fmt::format::Writer;
+use tracing_subscriber::fmt::writer::BoxMakeWriter;
+use tracing_subscriber::fmt::{FmtContext, FormatEvent, MakeWriter};
+use tracing_subscriber::registry::LookupSpan;
+use tracing_subscriber::{EnvFilter, Layer};
+
+use crate::diag;
+use fields::SpanFields;
+
+/// How events are logged: one line each to stdout, with `trace_id`, `span_id` and `trace_flags`
+/// of the OpenTelemetry context that is current where the event happens, inside a `tracing` span
+/// or not, sampled or not; without a context the three are left out.
+///
+/// `RUST_LOG` decides what is logged; `info` unless set. It has no say over what is exported as
+/// spans: see [`SpanFilter`](crate::SpanFilter).
+#[must_use = "settings do nothing until they are made a layer, or given to a builder"]
+pub struct Logs {
+    format: Format,
+    writer: BoxMakeWriter,
+    service_name: Option<String>,
+}
+
+impl Logs {
+    /// One JSON object a line: `timestamp` (RFC 3339, UTC), `level`, `target`, `message`,
+    /// `service.name` where it is known, the three ids, `fields`, and `spans`, the `tracing`
+    /// spans around the event from the outermost inwards. What is empty is left out.
+    pub fn json() -> Self {
+        Self::new(Format::Json)
+    }
+
+    /// One line for people, with the same contents; control characters are escaped.
+    pub fn human() -> Self {
+        Self::new(Format::Human)
+    }
+
+    fn new(format: Format) -> Self {
+        Self { format, writer: BoxMakeWriter::new(std::io::stdout), service_name: None }
+    }
+
+    /// Where the lines go; stdout unless set. It is called by the thread that logs, which waits.
+    pub fn writer(mut self, writer: impl for<'a> MakeWriter<'a> + Send + Sync + 'static) -> Self {
+        self.writer = BoxMakeWriter::new(writer);
+        self
+    }
+
+    /// The `service.name` on each JSON line. [`Builder::init`](crate::Builder::init) sets that of
+    /// the resource.
+    pub fn service_name(mut self, name: impl Into<String>) -> Self {
+        self.service_name = Some(name.into());
+        self
+    }
+
+    pub(crate) fn service_name_or(mut self, name: Option<String>) -> Self {
+        self.service_name = self.service_name.or(name);
+        self
+    }
+
+    /// The layer, for a registry of one's own. It holds its filter, read from `RUST_LOG` here; a
+    /// value that can't be read is replaced by `info`, with a warning.
+    #[must_use]
+    pub fn layer<S>(self) -> impl Layer<S> + Send + Sync + 'static
+    where
+        S: Subscriber + for<'span> LookupSpan<'span>,
+    {
+        let line = Line { format: self.format, service_name: self.service_name };
+        tracing_subscriber::fmt::layer()
+            .with_ansi(false)
+            .fmt_fields(SpanFields)
+            .event_format(line)
+            .with_writer(self.writer)
+            .with_filter(filter())
+    }
+}
+
+impl fmt::Debug for Logs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Logs")
+            .field("format", &self.format)
+            .field("service_name", &self.service_name)
+            .finish_non_exhaustive()
+    }
+}
+
+fn filter() -> EnvFilter {
+    let builder = || EnvFilter::builder().with_default_directive(LevelFilter::INFO.into());
+    let value = std::env::var(EnvFilter::DEFAULT_ENV).unwrap_or_default();
+    builder().parse(&value).unwrap_or_else(|error| {
+        diag::warn(&format!("RUST_LOG={value:?} is ignored and `info` logged: {error}"));
+        builder().parse_lossy("")
+    })
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Format {
+    Json,
+    Human,
+}
+
+struct Line {
+    format: Format,
+    service_name: Option<String>,
+}
+
+impl<S> FormatEvent<S, SpanFields> for Line
+where
+    S: Subscriber + for<'span> LookupSpan<'span>,
+{
+    fn format_event(
+        &self,
+        cx: &FmtContext<'_, S, SpanFields>,
+        writer: Writer<'_>,
+        event: &Event<'_>,
+    ) -> fmt::Result {
+        match self.format {
+            Format::Json => json::write(self.service_name.as_deref(), cx, writer, event),
+            Format::Human => human::write(cx, writer, event),
+        }
+    }
+}
