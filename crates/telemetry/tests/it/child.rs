@@ -1,0 +1,256 @@
+//! What runs in a process of its own, as a service would.
+
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use opentelemetry::trace::{
+    SpanContext, SpanId, TraceContextExt, TraceFlags, TraceId, TraceState, Tracer,
+};
+use opentelemetry::{Context, global};
+use opentelemetry_sdk::trace::Sampler;
+use serde_json::Value;
+use throughline_telemetry::{Builder, Logs, Telemetry};
+
+use crate::sink::{Answer, Sink};
+
+pub(crate) const REMOTE_TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
+pub(crate) const REMOTE_SPAN: &str = "b7ad6b7169203331";
+const MARK: &str = "THROUGHLINE_TEST_CHILD";
+
+/// What a child left behind.
+pub(crate) struct Output {
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+impl Output {
+    pub(crate) fn lines(&self) -> Vec<Value> {
+        // The test harness may have begun a line of its own.
+        let objects = self.stdout.lines().filter_map(|line| line.find('{').map(|at| &line[at..]));
+        objects.map(|text| serde_json::from_str(text).expect(text)).collect()
+    }
+
+    /// The one line with `message`.
+    pub(crate) fn line(&self, message: &str) -> Value {
+        let mut found = self.lines().into_iter().filter(|line| line["message"] == message);
+        let line = found.next().unwrap_or_else(|| panic!("no {message:?} in\n{}", self.stdout));
+        assert!(found.next().is_none(), "{message:?} twice");
+        line
+    }
+
+    pub(crate) fn has_line_with(&self, part: &str) -> bool {
+        let lines = self.lines();
+        lines.iter().any(|line| line["message"].as_str().is_some_and(|text| text.contains(part)))
+    }
+}
+
+/// Runs a test of this file in a child, with nothing of our environment that it would read.
+pub(crate) fn run(scenario: &str, env: &[(&str, &str)]) -> Output {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.args(["--exact", &format!("child::{scenario}"), "--ignored", "--nocapture"]);
+    for (name, _) in std::env::vars_os() {
+        let text = name.to_string_lossy();
+        if text.starts_with("OTEL_") || text == "RUST_LOG" || text.ends_with("_proxy") {
+            command.env_remove(&name);
+        }
+    }
+    let output = command.env(MARK, "1").envs(env.iter().copied()).output().unwrap();
+    let output = Output {
+        stdout: String::from_utf8(output.stdout).unwrap(),
+        stderr: String::from_utf8(output.stderr).unwrap(),
+    };
+    assert!(output.stdout.contains("1 passed"), "{}\n{}", output.stdout, output.stderr);
+    output
+}
+
+fn is_child() -> bool {
+    std::env::var_os(MARK).is_some()
+}
+
+/// A builder with an endpoint from the code, where the parent gives one.
+fn builder() -> Builder {
+    let builder = Telemetry::builder("code").service_version("code");
+    match std::env::var("CODE_ENDPOINT") {
+        Ok(endpoint) => builder.endpoint(endpoint),
+        Err(_) => builder,
+    }
+}
+
+pub(crate) fn remote(flags: TraceFlags) -> Context {
+    Context::new().with_remote_span_context(SpanContext::new(
+        TraceId::from_hex(REMOTE_TRACE).unwrap(),
+        SpanId::from_hex(REMOTE_SPAN).unwrap(),
+        flags,
+        true,
+        TraceState::default(),
+    ))
+}
+
+#[tracing::instrument]
+fn instrumented(message: &str, order: u32) {
+    tracing::info!(total = 12.5, "{message}");
+}
+
+#[test]
+#[ignore = "run in a child"]
+fn service() {
+    if !is_child() {
+        return;
+    }
+    let telemetry = builder().sampler(Sampler::AlwaysOn).init().unwrap();
+    instrumented("in instrument", 7);
+    let tracer = global::tracer("test");
+    tracer.in_span("native", |_| tracing::info!("in native"));
+    {
+        let _guard = remote(TraceFlags::default()).attach();
+        tracing::info!("in unsampled");
+    }
+    {
+        let _guard = remote(TraceFlags::SAMPLED).attach();
+        instrumented("in instrument in remote", 8);
+    }
+    tracing::info!("outside");
+    tracing::debug!("quiet");
+    if let Err(error) = telemetry.shutdown() {
+        eprintln!("shutdown: {error}");
+    }
+}
+
+#[test]
+#[ignore = "run in a child"]
+fn unsampled_parent() {
+    if !is_child() {
+        return;
+    }
+    let _telemetry = builder().init().unwrap();
+    let _guard = remote(TraceFlags::default()).attach();
+    instrumented("in instrument", 7);
+}
+
+#[test]
+#[ignore = "run in a child"]
+fn init_fails() {
+    if !is_child() {
+        return;
+    }
+    eprintln!("error: {}", builder().init().unwrap_err());
+    // It left nothing behind: only the variables are wrong.
+    assert!(!tracing::dispatcher::has_been_set());
+}
+
+#[test]
+#[ignore = "run in a child"]
+fn init_twice() {
+    if !is_child() {
+        return;
+    }
+    let _telemetry = builder().init().unwrap();
+    eprintln!("error: {}", throughline_telemetry::init("orders").unwrap_err());
+}
+
+#[test]
+#[ignore = "run in a child"]
+fn drop_over_a_sink_that_hangs() {
+    if !is_child() {
+        return;
+    }
+    let telemetry = builder().shutdown_timeout(Duration::from_millis(200)).init().unwrap();
+    instrumented("work", 7);
+    drop(telemetry);
+}
+
+#[test]
+#[ignore = "run in a child"]
+fn many_spans() {
+    if !is_child() {
+        return;
+    }
+    let telemetry = builder().shutdown_timeout(Duration::from_secs(3)).init().unwrap();
+    let tracer = global::tracer("test");
+    for _ in 0..10 {
+        drop(tracer.start("work"));
+    }
+    if let Err(error) = telemetry.shutdown() {
+        eprintln!("shutdown: {error}");
+    }
+}
+
+#[test]
+#[ignore = "run in a child"]
+fn outage() {
+    if !is_child() {
+        return;
+    }
+    let telemetry = builder().init().unwrap();
+    for _ in 0..2 {
+        drop(global::tracer("test").start("work"));
+        telemetry.tracer_provider().force_flush().unwrap_err();
+    }
+    telemetry.shutdown().unwrap();
+}
+
+#[test]
+#[ignore = "run in a child"]
+fn scheduled() {
+    if !is_child() {
+        return;
+    }
+    let sink = Sink::start(Answer::Ok);
+    let telemetry = builder().endpoint(&sink.url).init().unwrap();
+    let start = Instant::now();
+    drop(global::tracer("test").start("work"));
+    sink.wait_for(1);
+    eprintln!("after {:?}", start.elapsed());
+    assert!(start.elapsed() < Duration::from_secs(4), "that was the default of 5 s");
+    telemetry.shutdown().unwrap();
+}
+
+#[test]
+#[ignore = "run in a child"]
+fn human() {
+    if !is_child() {
+        return;
+    }
+    let logs = Logs::human().writer(std::io::stderr);
+    let _telemetry = builder().logs(logs).init().unwrap();
+    let span = tracing::info_span!("request", path = %"/a\u{1b}[31m");
+    let _entered = span.enter();
+    tracing::info!(text = "two words", "first\nsecond \u{1b}[2J\u{202e}");
+}
+
+#[test]
+#[ignore = "run in a child"]
+fn foreign_subscriber() {
+    if !is_child() {
+        return;
+    }
+    let own = tracing_subscriber::fmt().with_writer(std::io::stderr).finish();
+    tracing::subscriber::set_global_default(own).unwrap();
+    let telemetry = builder().init().unwrap();
+    assert!(!telemetry.subscriber_installed());
+    global::tracer("test").in_span("native", |_| tracing::info!("still theirs"));
+}
+
+#[test]
+#[ignore = "run in a child"]
+fn libraries() {
+    if is_child() {
+        crate::own_registry::library_calls(builder());
+    }
+}
+
+#[test]
+#[ignore = "run in a child"]
+fn traced_exporter() {
+    if is_child() {
+        crate::own_registry::traced_exporter(builder());
+    }
+}
+
+#[test]
+#[ignore = "run in a child"]
+fn own_registry() {
+    if is_child() {
+        crate::own_registry::service(builder());
+    }
+}
