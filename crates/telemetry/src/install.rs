@@ -1,14 +1,22 @@
 //! Everything that is global to the process, in one place.
 
+use opentelemetry::global;
 use opentelemetry_sdk::trace::SdkTracerProvider;
+use throughline_core::W3cPropagator;
 use tracing_subscriber::layer::SubscriberExt;
 
 use crate::layer::{SpanFilter, otel_layer};
 use crate::logs::Logs;
 
 /// Makes `provider` the one that every layer and call site of this process reaches.
+///
+/// A propagator that the service has set before stays.
 pub(crate) fn install_globals(provider: &SdkTracerProvider) {
-    opentelemetry::global::set_tracer_provider(provider.clone());
+    throughline_core::set_tracer_provider(provider.clone());
+    let has_propagator = global::get_text_map_propagator(|set| set.fields().next().is_some());
+    if !has_propagator {
+        global::set_text_map_propagator(W3cPropagator::new());
+    }
 }
 
 /// Installs the subscriber, unless there is one already; whether it did.
