@@ -1,0 +1,123 @@
+//! Drives one variant, in process and on one thread, so often as it is told to.
+//!
+//! Every binary is one variant and understands the same three commands:
+//!
+//! ```text
+//! server-ours MODE run N      N requests, for callgrind to count
+//! server-ours MODE allocs N   allocations a request (with the feature `count`)
+//! server-ours MODE check      did it record what it should have? exit status 1 if not
+//! ```
+//!
+//! A count is worth nothing if the variant did nothing: `../run` checks each
+//! before it counts.
+
+#[cfg(feature = "client")]
+pub mod client;
+#[cfg(feature = "server")]
+pub mod server;
+pub mod spans;
+
+use std::process::ExitCode;
+
+/// The remote parent that every request brings, but for [`Mode::Dropped`].
+pub const TRACE_ID: &str = "0af7651916cd43dd8448eb211c80319c";
+/// The span of the remote parent.
+pub const PARENT_SPAN_ID: &str = "b7ad6b7169203331";
+
+/// Who decides, and what.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// A parent that was sampled.
+    Sampled,
+    /// A parent that wasn't: the commonest request there is.
+    Unsampled,
+    /// No parent, and our own sampler says no.
+    Dropped,
+}
+
+/// What a variant is expected to leave behind. Checked, never counted.
+#[derive(Clone, Copy)]
+pub enum Expect {
+    /// It traces nothing: the layer that everything is compared with.
+    Nothing,
+    /// A span of this name through the given provider if sampled, none otherwise.
+    Span(&'static str),
+    /// It keeps its spans elsewhere, and judges for itself after `n` requests.
+    Own(fn(Mode, u64) -> Result<(), String>),
+}
+
+enum Command {
+    Run(u64),
+    Allocs(u64),
+    Check,
+}
+
+/// Enough to see whether each request gets a span, and only one.
+const CHECKED: u64 = 3;
+
+fn arguments() -> Result<(Mode, Command), String> {
+    let mut args = std::env::args().skip(1);
+    let mode = match args.next().as_deref() {
+        Some("sampled") => Mode::Sampled,
+        Some("unsampled") => Mode::Unsampled,
+        Some("dropped") => Mode::Dropped,
+        other => return Err(format!("sampled, unsampled or dropped, not {other:?}")),
+    };
+    let command = args.next();
+    let mut number = || {
+        let n = args.next().and_then(|n| n.parse().ok());
+        n.ok_or_else(|| "how many requests?".to_owned())
+    };
+    let command = match command.as_deref() {
+        Some("run") => Command::Run(number()?),
+        Some("allocs") => Command::Allocs(number()?),
+        Some("check") => Command::Check,
+        other => return Err(format!("run, allocs or check, not {other:?}")),
+    };
+    Ok((mode, command))
+}
+
+/// `drive(n)` makes n requests; `check(n)` judges what they left behind.
+fn execute(
+    command: Command,
+    mut drive: impl FnMut(u64),
+    check: impl FnOnce(u64) -> Result<(), String>,
+) -> Result<(), String> {
+    match command {
+        Command::Run(n) => drive(n),
+        Command::Allocs(n) => println!("{:.2}", allocations(n, drive)?),
+        Command::Check => {
+            drive(CHECKED);
+            check(CHECKED)?;
+        }
+    }
+    Ok(())
+}
+
+/// Of this thread alone. A reallocation counts as an allocation.
+#[cfg(feature = "count")]
+fn allocations(n: u64, mut drive: impl FnMut(u64)) -> Result<f64, String> {
+    // What is allocated once (thread locals, interned names) is over by then.
+    drive(1_000);
+    let counted = allocation_counter::measure(|| drive(n));
+    Ok(counted.count_total as f64 / n as f64)
+}
+
+#[cfg(not(feature = "count"))]
+fn allocations(_: u64, _: impl FnMut(u64)) -> Result<f64, String> {
+    Err("built without the feature `count`".to_owned())
+}
+
+fn exit(outcome: Result<(), String>) -> ExitCode {
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(reason) => {
+            eprintln!("{reason}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn runtime() -> Result<tokio::runtime::Runtime, String> {
+    tokio::runtime::Builder::new_current_thread().build().map_err(|e| e.to_string())
+}
