@@ -50,7 +50,7 @@ pub use extract::Extraction;
 pub use outcome::{Outcome, Outcomes, outcomes};
 pub use propagation::W3cPropagator;
 pub use span::{
-    Boundary, BoundarySpan, Description, End, InContext, Process, boundary, error_chain,
+    Boundary, BoundarySpan, Description, End, Entered, InContext, Process, boundary, error_chain,
 };
 pub use tracer::set_tracer_provider;
 pub use trust::Trust;

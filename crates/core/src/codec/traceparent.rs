@@ -86,7 +86,7 @@ pub fn parse(value: &[u8]) -> Result<TraceParent, Malformed> {
     let Some((head, tail)) = value.split_first_chunk::<LENGTH>() else {
         return Err(Malformed::Length);
     };
-    let version = hex::<1>(&head[..2]).ok_or(Malformed::Version)?;
+    let version = byte([head[0], head[1]]).ok_or(Malformed::Version)?;
     if version == 0xff {
         return Err(Malformed::Version);
     }
@@ -98,12 +98,11 @@ pub fn parse(value: &[u8]) -> Result<TraceParent, Malformed> {
     }
     let trace_id = hex::<16>(&head[3..35]).filter(|id| *id != 0).ok_or(Malformed::TraceId)?;
     let span_id = hex::<8>(&head[36..52]).filter(|id| *id != 0).ok_or(Malformed::SpanId)?;
-    let flags = hex::<1>(&head[53..]).ok_or(Malformed::Flags)?;
-    #[expect(clippy::cast_possible_truncation, reason = "hex::<N> yields N bytes")]
+    let flags = byte([head[53], head[54]]).ok_or(Malformed::Flags)?;
     Ok(TraceParent {
         trace_id: TraceId::from(trace_id),
         span_id: SpanId::from(span_id as u64),
-        flags: TraceFlags::new(flags as u8 & KNOWN_FLAGS),
+        flags: TraceFlags::new(flags & KNOWN_FLAGS),
     })
 }
 
@@ -139,31 +138,42 @@ impl Printed {
     }
 }
 
-const INVALID: u8 = 0xff;
-
-/// The value of each lower-case hex digit, `INVALID` for every other byte.
-static VALUES: [u8; 256] = {
-    let mut table = [INVALID; 256];
-    let mut i = 0;
-    while i < 16 {
-        table[b"0123456789abcdef"[i] as usize] = i as u8;
-        i += 1;
-    }
-    table
-};
-
-/// `N` bytes from `2 * N` lower-case hex digits.
+/// `N` bytes from `2 * N` lower-case hex digits, eight digits at a time.
 #[inline]
 fn hex<const N: usize>(digits: &[u8]) -> Option<u128> {
-    let (mut value, mut seen) = (0u128, 0u8);
-    let (pairs, _) = digits.as_chunks::<2>();
-    for pair in &pairs[..N] {
-        let (high, low) = (VALUES[pair[0] as usize], VALUES[pair[1] as usize]);
-        // A digit's value never reaches the upper four bits; `INVALID` sets them.
-        seen |= high | low;
-        value = value << 8 | u128::from(high << 4 | low);
+    let (mut value, mut wrong) = (0u128, 0u64);
+    for eight in digits.as_chunks::<8>().0 {
+        let (word, invalid) = eight_digits(u64::from_le_bytes(*eight));
+        value = value << 32 | u128::from(word);
+        wrong |= invalid;
     }
-    (seen & 0xf0 == 0).then_some(value)
+    debug_assert_eq!(digits.len(), 2 * N);
+    (wrong == 0).then_some(value)
+}
+
+/// Two lower-case hex digits.
+#[inline]
+fn byte(digits: [u8; 2]) -> Option<u8> {
+    let padded = [digits[0], digits[1], b'0', b'0', b'0', b'0', b'0', b'0'];
+    let (word, invalid) = eight_digits(u64::from_le_bytes(padded));
+    (invalid == 0).then_some((word >> 24) as u8)
+}
+
+/// The value of eight digits, the first in the lowest byte, and something other than zero where
+/// one of them isn't a lower-case hex digit.
+#[inline]
+fn eight_digits(digits: u64) -> (u32, u64) {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    // Bytes never carry into each other below: each stays less than 0x70.
+    let letter = (digits >> 6) & ONES;
+    let nibble = (digits & (ONES * 0x0f)) + letter * 9;
+    let above_nine = ((nibble + ONES * 6) >> 4) & ONES;
+    // What a digit of this value looks like: the same, if it was one.
+    let printed = nibble + ONES * 0x30 + above_nine * 0x27;
+    let invalid = (printed ^ digits) | (nibble & (ONES * 0xf0));
+    let pairs = ((nibble << 4) | (nibble >> 8)) & 0x00ff_00ff_00ff_00ff;
+    let pairs = (pairs | (pairs >> 8)) & 0x0000_ffff_0000_ffff;
+    (((pairs | (pairs >> 16)) as u32).swap_bytes(), invalid)
 }
 
 #[inline]

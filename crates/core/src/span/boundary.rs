@@ -1,7 +1,7 @@
 use std::borrow::Cow;
 
 use opentelemetry::trace::{SpanBuilder, SpanKind, SpanRef, Status, TraceContextExt};
-use opentelemetry::{Context, KeyValue, Value};
+use opentelemetry::{Context, ContextGuard, KeyValue, Value};
 
 use super::handle::{Boundary, State, error_type};
 use super::{Description, Process};
@@ -119,7 +119,12 @@ impl BoundarySpan {
         if !is_new(&context, &parent) {
             return BoundarySpan::idle(parent, Recording::Carried);
         }
-        if !context.span().is_recording() {
+        // A sampled span is recorded; only one that isn't has to be asked.
+        let is_recording = {
+            let span = context.span();
+            span.span_context().is_sampled() || span.is_recording()
+        };
+        if !is_recording {
             return BoundarySpan::idle(context, Recording::Dropped);
         }
         let (context, recording) = if is_outbound {
@@ -165,17 +170,18 @@ impl BoundarySpan {
     /// Runs `f` with the context attached. A panic in it goes on, and is remembered.
     #[inline]
     pub fn enter<T>(&mut self, f: impl FnOnce() -> T) -> T {
-        struct Mark<'a>(&'a mut bool);
-        impl Drop for Mark<'_> {
-            fn drop(&mut self) {
-                *self.0 = true;
-            }
-        }
-        let _attached = self.context.clone().attach();
-        let mark = Mark(&mut self.panicked);
+        let entered = self.entered();
         let result = f();
-        std::mem::forget(mark);
+        entered.exit();
         result
+    }
+
+    /// Attaches the context until [`Entered::exit`]. Dropped without it, as a panic does, the span
+    /// is marked as panicked.
+    #[inline]
+    pub fn entered(&mut self) -> Entered<'_> {
+        let attached = self.context.clone().attach();
+        Entered { panicked: &mut self.panicked, exited: false, _attached: attached }
     }
 
     /// Runs a future in this span: every poll, and its drop. The span comes back with its output.
@@ -207,6 +213,32 @@ impl BoundarySpan {
             _ => end.say(&span),
         }
         span.end();
+    }
+}
+
+/// The context of a [`BoundarySpan`], attached to this thread.
+#[derive(Debug)]
+#[must_use = "it is marked as panicked unless `exit` is called"]
+pub struct Entered<'a> {
+    panicked: &'a mut bool,
+    exited: bool,
+    _attached: ContextGuard,
+}
+
+impl Entered<'_> {
+    /// Detaches the context: nothing has panicked.
+    #[inline]
+    pub fn exit(mut self) {
+        self.exited = true;
+    }
+}
+
+impl Drop for Entered<'_> {
+    #[inline]
+    fn drop(&mut self) {
+        if !self.exited {
+            *self.panicked = true;
+        }
     }
 }
 

@@ -5,7 +5,7 @@ mod description;
 mod handle;
 mod process;
 
-pub use boundary::{BoundarySpan, End};
+pub use boundary::{BoundarySpan, End, Entered};
 pub use description::Description;
 pub use handle::{Boundary, boundary, error_chain};
 pub use process::{InContext, Process};

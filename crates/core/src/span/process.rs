@@ -22,7 +22,9 @@ pin_project! {
     impl<F> PinnedDrop for Process<F> {
         fn drop(this: Pin<&mut Self>) {
             let mut this = this.project();
-            if let Some(span) = this.span {
+            if let Some(span) = this.span
+                && this.future.is_some()
+            {
                 span.enter(|| this.future.set(None));
             }
         }
@@ -41,20 +43,23 @@ impl<F: Future> Future for Process<F> {
     #[inline]
     fn poll(self: Pin<&mut Self>, task: &mut Task<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
-        let output = match (this.future.as_mut().as_pin_mut(), this.span.as_mut()) {
-            (Some(future), Some(span)) => span.enter(|| future.poll(task)),
+        let (Some(future), Some(span)) = (this.future.as_mut().as_pin_mut(), this.span.as_mut())
+        else {
             // Polled after it was ready, which the contract of `Future` leaves to us.
-            _ => Poll::Pending,
+            return Poll::Pending;
         };
-        match (output, this.span.take()) {
-            (Poll::Ready(output), Some(mut span)) => {
-                span.enter(|| this.future.set(None));
-                Poll::Ready((output, span))
-            }
-            (_, span) => {
-                *this.span = span;
-                Poll::Pending
-            }
+        let entered = span.entered();
+        let output = future.poll(task);
+        if output.is_ready() {
+            this.future.set(None);
+        }
+        entered.exit();
+        match output {
+            Poll::Ready(output) => match this.span.take() {
+                Some(span) => Poll::Ready((output, span)),
+                None => Poll::Pending,
+            },
+            Poll::Pending => Poll::Pending,
         }
     }
 }

@@ -1,5 +1,5 @@
 use std::pin::Pin;
-use std::task::{Context as Task, Poll, ready};
+use std::task::{Context as Task, Poll};
 
 use bytes::Buf;
 use http::StatusCode;
@@ -25,7 +25,9 @@ pin_project! {
     impl<B> PinnedDrop for ResponseBody<B> {
         fn drop(this: Pin<&mut Self>) {
             let mut this = this.project();
-            if let Some(span) = this.span {
+            if let Some(span) = this.span
+                && this.inner.is_some()
+            {
                 span.enter(|| this.inner.set(None));
                 if *this.left == Some(0) {
                     // A server that has sent every byte it promised doesn't ask for the end.
@@ -57,23 +59,31 @@ impl<B: Body> Body for ResponseBody<B> {
         self: Pin<&mut Self>,
         task: &mut Task<'_>,
     ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
-        let this = self.project();
-        let Some(mut inner) = this.inner.as_pin_mut() else { return Poll::Ready(None) };
+        let mut this = self.project();
+        let Some(mut inner) = this.inner.as_mut().as_pin_mut() else { return Poll::Ready(None) };
         let Some(span) = this.span else { return inner.poll_frame(task) };
-        let frame = ready!(span.enter(|| inner.as_mut().poll_frame(task)));
-        match &frame {
-            None => span.finish(end_of(*this.status)),
-            Some(Err(_)) => span.finish(End::failed_with::<B::Error>()),
-            Some(Ok(frame)) => {
+        let entered = span.entered();
+        let frame = inner.as_mut().poll_frame(task);
+        let end = match &frame {
+            Poll::Pending => None,
+            Poll::Ready(None) => Some(end_of(*this.status)),
+            Poll::Ready(Some(Err(_))) => Some(End::failed_with::<B::Error>()),
+            Poll::Ready(Some(Ok(frame))) => {
                 if let (Some(left), Some(data)) = (this.left.as_mut(), frame.data_ref()) {
                     *left = left.saturating_sub(data.remaining() as u64);
                 }
-                if inner.is_end_stream() {
-                    span.finish(end_of(*this.status));
-                }
+                inner.is_end_stream().then(|| end_of(*this.status))
             }
+        };
+        if end.is_some() {
+            // Nothing more will come out of it: it is dropped while its context is current.
+            this.inner.set(None);
         }
-        Poll::Ready(frame)
+        entered.exit();
+        if let Some(end) = end {
+            span.finish(end);
+        }
+        frame
     }
 
     fn is_end_stream(&self) -> bool {
@@ -81,7 +91,7 @@ impl<B: Body> Body for ResponseBody<B> {
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.inner.as_ref().map_or_else(SizeHint::default, Body::size_hint)
+        self.inner.as_ref().map_or_else(|| SizeHint::with_exact(0), Body::size_hint)
     }
 }
 

@@ -66,7 +66,9 @@ where
                 if let Some(handle) = span.handle() {
                     request.extensions_mut().insert(handle);
                 }
-                let future = span.enter(|| self.inner.call(request));
+                let entered = span.entered();
+                let future = self.inner.call(request);
+                entered.exit();
                 Driver::Own { future: span.process(future), is_head }
             }
         };
