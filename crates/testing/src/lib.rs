@@ -1,2 +1,41 @@
-//! Recorder, assertions and the conformance battery for trace context, and embedded parts for tests.
+//! Tests that see whole traces: a recorder.
+//!
+//! # Record
+//!
+//! A [`Recorder`] keeps the spans of one test and nothing global, so tests run side by side. Hand
+//! its [`provider`](Recorder::provider) to a boundary, let a message through, and say what should
+//! be there:
+//!
+//! ```
+//! use opentelemetry::trace::SpanKind;
+//! use throughline_core::{Config, Description, End};
+//! use throughline_testing::Recorder;
+//!
+//! let recorder = Recorder::new();
+//! let config = Config::new("my-protocol", "1.0.0").with_tracer_provider(&recorder.provider());
+//!
+//! // Nobody sent a context along.
+//! let none: Vec<(String, String)> = Vec::new();
+//! let mut order = config.receive(config.extract(&none), SpanKind::Server, || {
+//!     Description::new("POST /orders", 1)
+//! });
+//! order.enter(|| {
+//!     let call = config.send(SpanKind::Client, || Description::new("POST", 1));
+//!     call.end(End::failed("503"));
+//! });
+//! order.end(End::Completed);
+//!
+//! assert_eq!(recorder.spans().len(), 2);
+//! assert!(recorder.open_spans().is_empty());
+//! ```
+//!
+//! Code that uses OpenTelemetry's global provider runs in [`Recorder::scope`].
 #![forbid(unsafe_code)]
+
+mod convert;
+mod recorder;
+mod wait;
+
+pub use recorder::{Provider, RecordedSpan, RecordedTracer, Recorder};
+pub use throughline_lineage as lineage;
+pub use wait::TimedOut;

@@ -1,0 +1,5 @@
+//! One binary for all tests of this crate.
+#![allow(clippy::unwrap_used, reason = "helpers of tests, which clippy does not see as tests")]
+
+mod recorder;
+mod scope;
