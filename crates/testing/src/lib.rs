@@ -1,4 +1,4 @@
-//! Tests that see whole traces: a recorder.
+//! Tests that see whole traces: a recorder and embedded parts.
 //!
 //! # Record
 //!
@@ -30,9 +30,17 @@
 //! ```
 //!
 //! Code that uses OpenTelemetry's global provider runs in [`Recorder::scope`].
+//!
+//! # Embedded parts
+//!
+//! | feature | part |
+//! |---|---|
+//! | `embedded-collector` | `embedded::Collector`, an OTLP/HTTP receiver on a real socket |
 #![forbid(unsafe_code)]
 
 mod convert;
+#[cfg(feature = "embedded-collector")]
+pub mod embedded;
 mod recorder;
 mod wait;
 

@@ -1,5 +1,7 @@
 //! One binary for all tests of this crate.
 #![allow(clippy::unwrap_used, reason = "helpers of tests, which clippy does not see as tests")]
 
+#[cfg(feature = "embedded-collector")]
+mod collector;
 mod recorder;
 mod scope;
