@@ -15,9 +15,26 @@ pub trait ReadCarrier {
     /// Calls `each` with every value of `name`, in the order of the carrier.
     fn visit<'a>(&'a self, name: &HeaderName, each: impl FnMut(&'a [u8]));
 
+    /// Calls `each` with every value of each of `names`, and the place of its name in the list;
+    /// the values of one name in the order of the carrier.
+    #[inline]
+    fn visit_each<'a, const N: usize>(
+        &'a self,
+        names: [&HeaderName; N],
+        mut each: impl FnMut(usize, &'a [u8]),
+    ) {
+        for (place, name) in names.into_iter().enumerate() {
+            self.visit(name, |value| each(place, value));
+        }
+    }
+
     /// The names in the carrier, for propagators that look for a prefix.
     fn names(&self) -> Vec<&str>;
 }
+
+/// How many headers a map has at the most to be read through once, and not be searched for each
+/// name: hashing a name costs as much as passing four headers by.
+const FEW_HEADERS: usize = 10;
 
 /// A carrier that a context can be injected into.
 pub trait WriteCarrier {
@@ -35,6 +52,25 @@ impl ReadCarrier for HeaderMap {
     #[inline]
     fn visit<'a>(&'a self, name: &HeaderName, each: impl FnMut(&'a [u8])) {
         self.get_all(name).into_iter().map(HeaderValue::as_bytes).for_each(each);
+    }
+
+    #[inline]
+    fn visit_each<'a, const N: usize>(
+        &'a self,
+        names: [&HeaderName; N],
+        mut each: impl FnMut(usize, &'a [u8]),
+    ) {
+        if self.len() > FEW_HEADERS {
+            for (place, name) in names.into_iter().enumerate() {
+                self.visit(name, |value| each(place, value));
+            }
+            return;
+        }
+        for (name, value) in self {
+            if let Some(place) = names.iter().position(|wanted| *wanted == name) {
+                each(place, value.as_bytes());
+            }
+        }
     }
 
     fn names(&self) -> Vec<&str> {

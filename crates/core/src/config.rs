@@ -127,6 +127,13 @@ impl Config {
         })
     }
 
+    /// Whether `carrier` holds the context of the outbound span that is current here: an outer
+    /// layer of the same client has sent this message already, and a second one lets it pass.
+    #[inline]
+    pub fn is_sent(&self, carrier: &(impl ReadCarrier + ?Sized)) -> bool {
+        inject::is_sent(&self.propagation, carrier)
+    }
+
     /// Starts the span of a message that goes out, under the current context.
     #[inline]
     pub fn send(&self, kind: SpanKind, describe: impl FnOnce() -> Description) -> BoundarySpan {

@@ -1,11 +1,12 @@
 //! The last step of the law: the context goes on with the message.
 
 use opentelemetry::Context;
-use opentelemetry::trace::TraceContextExt;
+use opentelemetry::trace::{SpanId, TraceContextExt};
 
-use crate::carrier::WriteCarrier;
+use crate::carrier::{ReadCarrier, WriteCarrier};
 use crate::outcome::count_injection;
-use crate::propagation::{Propagation, Speaks, Writer};
+use crate::propagation::{Propagation, Reader, Speaks, Writer};
+use crate::span::outbound;
 
 #[inline]
 pub(crate) fn inject(
@@ -18,6 +19,22 @@ pub(crate) fn inject(
         Speaks::Foreign => foreign(propagation, context, carrier),
     };
     count_injection(had_trace);
+}
+
+#[inline]
+pub(crate) fn is_sent(propagation: &Propagation, carrier: &(impl ReadCarrier + ?Sized)) -> bool {
+    let current = outbound::current();
+    if current == SpanId::INVALID {
+        return false;
+    }
+    let held = match propagation.speaks() {
+        Speaks::W3c(fields) => fields.read(carrier).remote.and_then(Result::ok),
+        Speaks::Foreign => propagation.with_foreign(|propagator| {
+            let context = propagator.extract_with_context(&Context::new(), &Reader(carrier));
+            Some(context.span().span_context().clone())
+        }),
+    };
+    held.is_some_and(|held| held.span_id() == current)
 }
 
 #[cold]

@@ -20,10 +20,6 @@ pub struct ClientMiddleware {
     config: Arc<Config>,
 }
 
-/// In the extensions of a request that has its span: a second middleware leaves it alone.
-#[derive(Clone, Copy)]
-struct HasSpan;
-
 impl Default for ClientMiddleware {
     fn default() -> Self {
         ClientMiddleware::new()
@@ -79,7 +75,7 @@ impl Middleware for ClientMiddleware {
         extensions: &mut Extensions,
         next: Next<'_>,
     ) -> Result<Response, Error> {
-        if extensions.get::<HasSpan>().is_some() {
+        if self.config.is_sent(request.headers()) {
             return next.run(request, extensions).await;
         }
         let span = self.config.send(SpanKind::Client, || describe(&request));
@@ -87,10 +83,7 @@ impl Middleware for ClientMiddleware {
         if !span.is_recording() {
             return next.run(request, extensions).await;
         }
-        extensions.insert(HasSpan);
         let (result, span) = span.process(next.run(request, extensions)).await;
-        // A retry outside of this sends the next attempt with the same extensions.
-        extensions.remove::<HasSpan>();
         let end = match &result {
             Ok(response) => {
                 let status = response.status();

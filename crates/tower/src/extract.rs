@@ -12,6 +12,15 @@ impl ReadCarrier for RequestHeaders<'_> {
         self.0.visit(name, each);
     }
 
+    #[inline]
+    fn visit_each<'a, const N: usize>(
+        &'a self,
+        names: [&HeaderName; N],
+        each: impl FnMut(usize, &'a [u8]),
+    ) {
+        self.0.visit_each(names, each);
+    }
+
     fn names(&self) -> Vec<&str> {
         self.0.names()
     }

@@ -86,11 +86,11 @@ pub fn parse(value: &[u8]) -> Result<TraceParent, Malformed> {
     let Some((head, tail)) = value.split_first_chunk::<LENGTH>() else {
         return Err(Malformed::Length);
     };
-    let version = byte([head[0], head[1]]).ok_or(Malformed::Version)?;
-    if version == 0xff {
+    let is_later = head[..2] != *b"00";
+    if is_later && byte([head[0], head[1]]).is_none_or(|version| version == 0xff) {
         return Err(Malformed::Version);
     }
-    if !tail.is_empty() && (version == 0 || tail[0] != b'-') {
+    if !tail.is_empty() && (!is_later || tail[0] != b'-') {
         return Err(Malformed::Length);
     }
     if head[2] != b'-' || head[35] != b'-' || head[52] != b'-' {
@@ -154,9 +154,12 @@ fn hex<const N: usize>(digits: &[u8]) -> Option<u128> {
 /// Two lower-case hex digits.
 #[inline]
 fn byte(digits: [u8; 2]) -> Option<u8> {
-    let padded = [digits[0], digits[1], b'0', b'0', b'0', b'0', b'0', b'0'];
-    let (word, invalid) = eight_digits(u64::from_le_bytes(padded));
-    (invalid == 0).then_some((word >> 24) as u8)
+    let value = |digit| match digit {
+        b'0'..=b'9' => Some(digit - b'0'),
+        b'a'..=b'f' => Some(digit - b'a' + 10),
+        _ => None,
+    };
+    Some(value(digits[0])? << 4 | value(digits[1])?)
 }
 
 /// The value of eight digits, the first in the lowest byte, and something other than zero where

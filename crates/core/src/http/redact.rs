@@ -20,11 +20,7 @@ const SENSITIVE: [&str; 7] = [
 /// A query with the values of sensitive keys replaced by `REDACTED`.
 #[must_use]
 pub fn redact_query(query: &str) -> Cow<'_, str> {
-    let is_sensitive = |pair: &str| match pair.split_once('=') {
-        Some((key, value)) => SENSITIVE.contains(&key) && !value.is_empty(),
-        None => false,
-    };
-    if !query.split('&').any(is_sensitive) {
+    if !query.as_bytes().split(|byte| *byte == b'&').any(is_sensitive) {
         return Cow::Borrowed(query);
     }
     let mut out = String::with_capacity(query.len());
@@ -33,11 +29,21 @@ pub fn redact_query(query: &str) -> Cow<'_, str> {
             out.push('&');
         }
         match pair.split_once('=') {
-            Some((key, _)) if is_sensitive(pair) => out.extend([key, "=", REDACTED]),
+            Some((key, _)) if is_sensitive(pair.as_bytes()) => out.extend([key, "=", REDACTED]),
             _ => out.push_str(pair),
         }
     }
     Cow::Owned(out)
+}
+
+/// Whether a pair has a key that is listed, and a value to hide.
+fn is_sensitive(pair: &[u8]) -> bool {
+    // Nearly every key is told apart by its first byte.
+    matches!(pair, [b'A' | b'S' | b'X' | b's', ..])
+        && SENSITIVE.iter().any(|key| {
+            let value = pair.strip_prefix(key.as_bytes()).and_then(|rest| rest.strip_prefix(b"="));
+            value.is_some_and(|value| !value.is_empty())
+        })
 }
 
 /// An absolute URL with user and password, and the values of sensitive keys, replaced by
@@ -53,10 +59,15 @@ pub fn redact_query(query: &str) -> Cow<'_, str> {
 /// ```
 #[must_use]
 pub fn redact_url(url: &str) -> Cow<'_, str> {
-    let (before, fragment) = url.find('#').map_or((url, ""), |at| url.split_at(at));
-    let (base, query) = before.split_once('?').map_or((before, None), |(b, q)| (b, Some(q)));
-    let authority = base.find("://").map_or(0, |at| at + 3);
-    let end = base[authority..].find('/').map_or(base.len(), |at| authority + at);
+    let find = |byte: u8, from: usize, to: usize| {
+        url.as_bytes()[from..to].iter().position(|found| *found == byte).map(|at| from + at)
+    };
+    let fragment = find(b'#', 0, url.len()).unwrap_or(url.len());
+    let mark = find(b'?', 0, fragment);
+    let (base, query) = (&url[..mark.unwrap_or(fragment)], mark.map(|at| &url[at + 1..fragment]));
+    let colon = find(b':', 0, base.len()).filter(|at| base[*at..].starts_with("://"));
+    let authority = colon.map_or(0, |at| at + 3);
+    let end = find(b'/', authority, base.len()).unwrap_or(base.len());
     let user = base[authority..end].rfind('@').map(|at| authority + at);
     let redacted = query.map(redact_query);
     if user.is_none() && !matches!(redacted, Some(Cow::Owned(_))) {
@@ -76,6 +87,6 @@ pub fn redact_url(url: &str) -> Cow<'_, str> {
         out.push('?');
         out.push_str(&query);
     }
-    out.push_str(fragment);
+    out.push_str(&url[fragment..]);
     Cow::Owned(out)
 }

@@ -39,31 +39,47 @@ pub(crate) struct Read {
 impl Fields {
     #[inline]
     pub(crate) fn read(self, carrier: &(impl ReadCarrier + ?Sized)) -> Read {
+        let (mut parent, mut parents, mut others) = (None, 0, false);
+        carrier.visit_each([&TRACEPARENT, &TRACESTATE, &BAGGAGE], |place, value| {
+            if place == 0 {
+                parent = Some(value);
+                parents += 1;
+            } else {
+                others = true;
+            }
+        });
         let mut read = Read::default();
-        if self.trace {
-            let (mut first, mut more) = (None, false);
-            carrier.visit(&TRACEPARENT, |value| match first {
-                None => first = Some(value),
-                Some(_) => more = true,
-            });
-            read.remote = first.map(|value| match more {
-                true => Err(Malformed::Doubled),
-                false => traceparent::parse(value).map(|parent| {
-                    let state = read_tracestate(carrier).unwrap_or_default();
-                    read.unheld = state.unheld;
-                    parent.into_span_context(state.held)
-                }),
+        if let (true, Some(value)) = (self.trace, parent) {
+            read.remote = Some(if parents > 1 {
+                Err(Malformed::Doubled)
+            } else {
+                traceparent::parse(value).map(|parent| parent.into_span_context(TraceState::NONE))
             });
         }
-        if self.baggage {
-            // The list is only made once there is something for it.
-            let mut values = Vec::new();
-            carrier.visit(&BAGGAGE, |value| values.push(value));
-            if !values.is_empty() {
-                read.baggage = baggage::parse(values);
-            }
+        if others {
+            self.read_others(carrier, &mut read);
         }
         read
+    }
+
+    /// What only some messages bring, and needs room of its own.
+    #[cold]
+    fn read_others(self, carrier: &(impl ReadCarrier + ?Sized), read: &mut Read) {
+        let (mut states, mut members) = (Vec::new(), Vec::new());
+        carrier.visit_each([&TRACESTATE, &BAGGAGE], |place, value| match place {
+            0 => states.push(value),
+            _ => members.push(value),
+        });
+        if let Some(Ok(remote)) = &read.remote
+            && let Some(state) = tracestate::parse(states)
+        {
+            let (trace, span, flags) = (remote.trace_id(), remote.span_id(), remote.trace_flags());
+            read.remote = Some(Ok(SpanContext::new(trace, span, flags, true, state.held)));
+            read.unheld = state.unheld;
+        }
+        if self.baggage {
+            read.baggage = baggage::parse(members);
+        }
     }
 
     /// Writes what `context` holds; whether it held a trace.
@@ -98,18 +114,6 @@ impl Fields {
         }
         true
     }
-}
-
-#[cold]
-fn parse_tracestate(values: Vec<&[u8]>) -> Option<tracestate::Parsed> {
-    tracestate::parse(values)
-}
-
-#[inline]
-fn read_tracestate(carrier: &(impl ReadCarrier + ?Sized)) -> Option<tracestate::Parsed> {
-    let mut values = Vec::new();
-    carrier.visit(&TRACESTATE, |value| values.push(value));
-    if values.is_empty() { None } else { parse_tracestate(values) }
 }
 
 impl Read {

@@ -4,7 +4,7 @@ use opentelemetry::trace::{SpanBuilder, SpanKind, SpanRef, Status, TraceContextE
 use opentelemetry::{Context, ContextGuard, KeyValue, Value};
 
 use super::handle::{Boundary, State, error_type};
-use super::{Description, Process};
+use super::{Description, Process, outbound};
 use crate::semconv;
 use crate::tracer::{BoundTracer, is_new};
 
@@ -27,6 +27,9 @@ pub struct BoundarySpan {
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Recording {
+    /// The span is an outer layer's, and current: nothing is attached, since what is current may
+    /// be a span between the layers.
+    Joined,
     /// Nothing was started: the context is the parent's own.
     Carried,
     /// A span that its sampler dropped: the context is new, and says so to all below.
@@ -135,6 +138,17 @@ impl BoundarySpan {
         BoundarySpan { context, recording, panicked: false }
     }
 
+    /// Joins a message whose span an outer layer holds. It carries that span's context where it
+    /// was lost between the layers, as behind a worker task, and leaves alone what is current
+    /// where it wasn't.
+    pub fn join(outer: &Boundary) -> Self {
+        let trace = outer.context().span().span_context().trace_id();
+        let is_current =
+            Context::map_current(|current| current.span().span_context().trace_id() == trace);
+        let recording = if is_current { Recording::Joined } else { Recording::Carried };
+        BoundarySpan::idle(outer.context().clone(), recording)
+    }
+
     fn idle(context: Context, recording: Recording) -> Self {
         BoundarySpan { context, recording, panicked: false }
     }
@@ -146,6 +160,7 @@ impl BoundarySpan {
     }
 
     /// Whether attributes set now will be seen by anyone.
+    #[inline]
     #[must_use]
     pub fn is_recording(&self) -> bool {
         matches!(self.recording, Recording::Alone | Recording::Shared)
@@ -180,8 +195,16 @@ impl BoundarySpan {
     /// is marked as panicked.
     #[inline]
     pub fn entered(&mut self) -> Entered<'_> {
-        let attached = self.context.clone().attach();
-        Entered { panicked: &mut self.panicked, exited: false, _attached: attached }
+        let outbound = match self.recording {
+            Recording::Alone => Some(outbound::enter(&self.context)),
+            _ => None,
+        };
+        let attached = match self.recording {
+            Recording::Joined => None,
+            _ => Some(self.context.clone().attach()),
+        };
+        let panicked = &mut self.panicked;
+        Entered { panicked, exited: false, _attached: attached, _outbound: outbound }
     }
 
     /// Runs a future in this span: every poll, and its drop. The span comes back with its output.
@@ -202,9 +225,12 @@ impl BoundarySpan {
     /// the first call ends it.
     #[inline]
     pub fn finish(&mut self, end: End) {
-        if !self.is_recording() {
-            return;
+        if self.is_recording() {
+            self.close(end);
         }
+    }
+
+    fn close(&mut self, end: End) {
         let recording = std::mem::replace(&mut self.recording, Recording::Ended);
         let span = self.context.span();
         match self.context.get::<State>() {
@@ -222,7 +248,8 @@ impl BoundarySpan {
 pub struct Entered<'a> {
     panicked: &'a mut bool,
     exited: bool,
-    _attached: ContextGuard,
+    _attached: Option<ContextGuard>,
+    _outbound: Option<outbound::Entered>,
 }
 
 impl Entered<'_> {

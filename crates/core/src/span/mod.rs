@@ -3,6 +3,7 @@
 mod boundary;
 mod description;
 mod handle;
+pub(crate) mod outbound;
 mod process;
 
 pub use boundary::{BoundarySpan, End, Entered};

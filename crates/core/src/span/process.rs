@@ -32,6 +32,7 @@ pin_project! {
 }
 
 impl<F> Process<F> {
+    #[inline]
     pub(super) fn new(span: BoundarySpan, future: F) -> Self {
         Process { future: Some(future), span: Some(span) }
     }

@@ -16,7 +16,7 @@ pin_project! {
     pub struct ResponseBody<B> {
         #[pin]
         inner: Option<B>,
-        span: Option<BoundarySpan>,
+        span: BoundarySpan,
         status: StatusCode,
         // How many bytes are left of a body that knows its length.
         left: Option<u64>,
@@ -25,13 +25,11 @@ pin_project! {
     impl<B> PinnedDrop for ResponseBody<B> {
         fn drop(this: Pin<&mut Self>) {
             let mut this = this.project();
-            if let Some(span) = this.span
-                && this.inner.is_some()
-            {
-                span.enter(|| this.inner.set(None));
+            if this.inner.is_some() {
+                this.span.enter(|| this.inner.set(None));
                 if *this.left == Some(0) {
                     // A server that has sent every byte it promised doesn't ask for the end.
-                    span.finish(end_of(*this.status));
+                    this.span.finish(end_of(*this.status));
                 }
             }
         }
@@ -41,12 +39,7 @@ pin_project! {
 impl<B: Body> ResponseBody<B> {
     pub(super) fn new(inner: B, span: BoundarySpan, status: StatusCode) -> Self {
         let left = inner.size_hint().exact();
-        ResponseBody { inner: Some(inner), span: Some(span), status, left }
-    }
-
-    /// A body that an outer layer takes care of.
-    pub(super) fn untouched(inner: B) -> Self {
-        ResponseBody { inner: Some(inner), span: None, status: StatusCode::OK, left: None }
+        ResponseBody { inner: Some(inner), span, status, left }
     }
 }
 
@@ -61,8 +54,7 @@ impl<B: Body> Body for ResponseBody<B> {
     ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
         let mut this = self.project();
         let Some(mut inner) = this.inner.as_mut().as_pin_mut() else { return Poll::Ready(None) };
-        let Some(span) = this.span else { return inner.poll_frame(task) };
-        let entered = span.entered();
+        let entered = this.span.entered();
         let frame = inner.as_mut().poll_frame(task);
         let end = match &frame {
             Poll::Pending => None,
@@ -81,7 +73,7 @@ impl<B: Body> Body for ResponseBody<B> {
         }
         entered.exit();
         if let Some(end) = end {
-            span.finish(end);
+            this.span.finish(end);
         }
         frame
     }
@@ -92,11 +84,5 @@ impl<B: Body> Body for ResponseBody<B> {
 
     fn size_hint(&self) -> SizeHint {
         self.inner.as_ref().map_or_else(|| SizeHint::with_exact(0), Body::size_hint)
-    }
-}
-
-impl<B: Body + Default> Default for ResponseBody<B> {
-    fn default() -> Self {
-        ResponseBody::untouched(B::default())
     }
 }

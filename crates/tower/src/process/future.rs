@@ -4,7 +4,7 @@ use std::task::{Context as Task, Poll, ready};
 use http::{Response, StatusCode};
 use http_body::Body;
 use pin_project_lite::pin_project;
-use throughline_core::{BoundarySpan, End, InContext, Process, semconv};
+use throughline_core::{BoundarySpan, End, Process, semconv};
 
 use super::ResponseBody;
 
@@ -14,20 +14,8 @@ pin_project! {
     #[must_use = "futures do nothing unless polled"]
     pub struct ResponseFuture<F> {
         #[pin]
-        pub(super) driver: Driver<F>,
-    }
-}
-
-pin_project! {
-    #[project = DriverProjection]
-    #[derive(Debug)]
-    pub(super) enum Driver<F> {
-        /// The span is this layer's.
-        Own { #[pin] future: Process<F>, is_head: bool },
-        /// The span is an outer layer's, and current.
-        Joined { #[pin] future: F },
-        /// The span is an outer layer's, and was lost on the way here.
-        Rejoined { #[pin] future: InContext<F> },
+        pub(super) future: Process<F>,
+        pub(super) is_head: bool,
     }
 }
 
@@ -40,15 +28,9 @@ where
 
     #[inline]
     fn poll(self: Pin<&mut Self>, task: &mut Task<'_>) -> Poll<Self::Output> {
-        let result = match self.project().driver.project() {
-            DriverProjection::Own { future, is_head } => {
-                let (result, span) = ready!(future.poll(task));
-                return Poll::Ready(answer(result, span, *is_head));
-            }
-            DriverProjection::Joined { future } => ready!(future.poll(task)),
-            DriverProjection::Rejoined { future } => ready!(future.poll(task)),
-        };
-        Poll::Ready(result.map(|response| response.map(ResponseBody::untouched)))
+        let this = self.project();
+        let (result, span) = ready!(this.future.poll(task));
+        Poll::Ready(answer(result, span, *this.is_head))
     }
 }
 

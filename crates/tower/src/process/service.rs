@@ -4,14 +4,12 @@ use std::task::{Context as Task, Poll};
 
 use http::{Method, Request, Response};
 use http_body::Body;
-use opentelemetry::Context;
-use opentelemetry::trace::{SpanKind, TraceContextExt};
+use opentelemetry::trace::SpanKind;
 use throughline_core::http::{method, route};
-use throughline_core::{Boundary, Config, InContext};
+use throughline_core::{Boundary, BoundarySpan, Config};
 use tower_service::Service;
 
 use super::describe::describe;
-use super::future::Driver;
 use super::{Framework, ResponseBody, ResponseFuture};
 use crate::extract::RequestHeaders;
 
@@ -52,49 +50,25 @@ where
 
     #[inline]
     fn call(&mut self, mut request: Request<ReqBody>) -> Self::Future {
-        let driver = match request.extensions().get::<Boundary>() {
+        let is_head = request.method() == Method::HEAD;
+        let mut span = match request.extensions().get::<Boundary>() {
             Some(first) => {
                 refine::<F, _>(first, &request);
-                let context = first.context().clone();
-                self.join(context, request)
+                BoundarySpan::join(first)
             }
             None => {
-                let is_head = request.method() == Method::HEAD;
                 let extraction = self.config.extract(&RequestHeaders(request.headers()));
                 let describe = || describe::<F, _>(&request);
-                let mut span = self.config.receive(extraction, SpanKind::Server, describe);
-                if let Some(handle) = span.handle() {
-                    request.extensions_mut().insert(handle);
-                }
-                let entered = span.entered();
-                let future = self.inner.call(request);
-                entered.exit();
-                Driver::Own { future: span.process(future), is_head }
+                self.config.receive(extraction, SpanKind::Server, describe)
             }
         };
-        ResponseFuture { driver }
-    }
-}
-
-impl<S, F> HttpServerService<S, F> {
-    /// Runs a request whose span an outer layer holds.
-    fn join<B>(&mut self, context: Context, request: Request<B>) -> Driver<S::Future>
-    where
-        S: Service<Request<B>>,
-    {
-        let trace = context.span().span_context().trace_id();
-        let is_current =
-            Context::map_current(|current| current.span().span_context().trace_id() == trace);
-        if is_current {
-            // What is current may be a span between the layers: it stays the parent.
-            return Driver::Joined { future: self.inner.call(request) };
+        if let Some(handle) = span.handle() {
+            request.extensions_mut().insert(handle);
         }
-        // A worker task stands between the layers (tower's `Buffer`).
-        let future = {
-            let _attached = context.clone().attach();
-            self.inner.call(request)
-        };
-        Driver::Rejoined { future: InContext::new(future, context) }
+        let entered = span.entered();
+        let future = self.inner.call(request);
+        entered.exit();
+        ResponseFuture { future: span.process(future), is_head }
     }
 }
 
