@@ -1,0 +1,152 @@
+//! What can be asked for on the command line.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Three services, one unbroken trace an order.
+#[derive(Debug, Parser)]
+#[command(version, args_conflicts_with_subcommands = true)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+    #[command(flatten)]
+    pub(crate) demo: DemoArgs,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Start the three services, place orders, stop the services and judge their spans (default)
+    Demo(DemoArgs),
+    /// Judge the spans of a file that `demo --spans FILE`, or a Collector, has written
+    Verdict(VerdictArgs),
+    /// The public edge, and the internal port for callbacks
+    Gateway(GatewayArgs),
+    /// Takes orders, hands them on, keeps an audit trail in a spawned task
+    Orders(OrdersArgs),
+    /// Packs the goods and calls the gateway back
+    Fulfilment(FulfilmentArgs),
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct DemoArgs {
+    /// How many orders to place
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub(crate) orders: u32,
+    /// How many orders to have under way at once
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    pub(crate) concurrency: u32,
+    /// Swap one call for the raw library's, or each in its turn
+    #[arg(long = "break", value_name = "LEG")]
+    pub(crate) broken: Option<BreakArg>,
+    /// How many traces to show as trees
+    #[arg(long, default_value_t = 3)]
+    pub(crate) trees: usize,
+    /// Print traces and verdict as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Keep the spans in this file, as OTLP JSON lines
+    #[arg(long, value_name = "FILE")]
+    pub(crate) spans: Option<PathBuf>,
+    /// The gateway's public port; any free one unless given
+    #[arg(long, default_value_t = 0)]
+    pub(crate) port: u16,
+    /// Show the services' logs
+    #[arg(long)]
+    pub(crate) logs: bool,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct VerdictArgs {
+    /// OTLP JSON lines
+    #[arg(long, value_name = "FILE")]
+    pub(crate) spans: PathBuf,
+    /// How many traces to show as trees
+    #[arg(long, default_value_t = 0)]
+    pub(crate) trees: usize,
+    /// Print traces and verdict as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// What every service can be told.
+#[derive(Args, Debug)]
+pub(crate) struct ServiceArgs {
+    /// The port to listen on at 127.0.0.1; any free one unless given
+    #[arg(long, default_value_t = 0)]
+    pub(crate) port: u16,
+    /// Swap a call of this service for the raw library's
+    #[arg(long = "break", value_name = "LEG")]
+    pub(crate) broken: Option<Leg>,
+    /// Stop when standard input closes, so that nothing outlives the demo
+    #[arg(long, hide = true)]
+    pub(crate) stop_with_stdin: bool,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct GatewayArgs {
+    #[command(flatten)]
+    pub(crate) service: ServiceArgs,
+    /// The port for callbacks; any free one unless given
+    #[arg(long, default_value_t = 0)]
+    pub(crate) internal_port: u16,
+    /// Where `orders` listens
+    #[arg(long, value_name = "URL")]
+    pub(crate) orders: String,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct OrdersArgs {
+    #[command(flatten)]
+    pub(crate) service: ServiceArgs,
+    /// Where `fulfilment` listens
+    #[arg(long, value_name = "URL")]
+    pub(crate) fulfilment: String,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct FulfilmentArgs {
+    #[command(flatten)]
+    pub(crate) service: ServiceArgs,
+}
+
+/// A place where a context has to be carried on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Leg {
+    /// gateway → orders, by a plain `reqwest` client
+    Http,
+    /// the audit task of orders, by `tokio::spawn`
+    Spawn,
+}
+
+impl fmt::Display for Leg {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Leg::Http => "http",
+            Leg::Spawn => "spawn",
+        })
+    }
+}
+
+/// [`Leg`], or all of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum BreakArg {
+    One(Leg),
+    All,
+}
+
+impl ValueEnum for BreakArg {
+    fn value_variants<'a>() -> &'a [Self] {
+        &[BreakArg::One(Leg::Http), BreakArg::One(Leg::Spawn), BreakArg::All]
+    }
+
+    fn to_possible_value(&self) -> Option<clap::builder::PossibleValue> {
+        match self {
+            BreakArg::One(leg) => leg.to_possible_value(),
+            BreakArg::All => {
+                Some(clap::builder::PossibleValue::new("all").help("each in its turn, in a table"))
+            }
+        }
+    }
+}

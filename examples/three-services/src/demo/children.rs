@@ -1,0 +1,239 @@
+//! The three services as processes: started, watched, stopped.
+
+use std::collections::VecDeque;
+use std::process::{ExitStatus, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::{Child, ChildStdin, ChildStdout, Command};
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+
+use crate::cli::Leg;
+use crate::error::Error;
+use crate::services::LISTENING;
+
+const START: Duration = Duration::from_secs(20);
+const STOP: Duration = Duration::from_secs(15);
+
+/// How many complaints of a service are kept, to be shown if it fails.
+const KEPT_LINES: usize = 8;
+
+/// Where the services send their spans.
+pub(crate) enum Sink {
+    /// To this endpoint of ours.
+    Here(String),
+    /// Where the environment says.
+    Elsewhere,
+}
+
+pub(crate) struct Children<'a> {
+    sink: &'a Sink,
+    broken: Option<Leg>,
+    show_logs: bool,
+    executable: std::path::PathBuf,
+    running: Vec<Service>,
+}
+
+struct Service {
+    name: &'static str,
+    process: Child,
+    /// Closed when the demo ends, however it ends: then the service stops.
+    _stdin: Option<ChildStdin>,
+    log: Arc<Mutex<VecDeque<String>>>,
+    /// Who reads its output; they end when it does.
+    readers: Vec<JoinHandle<()>>,
+}
+
+/// What a service says of itself once it listens.
+struct Listening {
+    url: String,
+    reader: JoinHandle<()>,
+}
+
+impl<'a> Children<'a> {
+    pub(crate) fn new(sink: &'a Sink, broken: Option<Leg>, show_logs: bool) -> Result<Self, Error> {
+        let executable = std::env::current_exe().map_err(Error::Start)?;
+        Ok(Children { sink, broken, show_logs, executable, running: Vec::new() })
+    }
+
+    /// Starts the three, the last one to be called first; the address of the first.
+    pub(crate) async fn start(&mut self, port: u16) -> Result<String, Error> {
+        let fulfilment = self.start_one("fulfilment", 0, &[]).await?;
+        let orders = self.start_one("orders", 0, &["--fulfilment", &fulfilment]).await?;
+        let gateway = self.start_one("gateway", port, &["--orders", &orders]).await?;
+        Ok(gateway)
+    }
+
+    async fn start_one(
+        &mut self,
+        name: &'static str,
+        port: u16,
+        args: &[&str],
+    ) -> Result<String, Error> {
+        let mut command = Command::new(&self.executable);
+        command.arg(name).args(["--port", &port.to_string(), "--stop-with-stdin"]).args(args);
+        if let Some(leg) = self.broken {
+            command.args(["--break", &leg.to_string()]);
+        }
+        command.env("OTEL_SERVICE_NAME", name);
+        if let Sink::Here(endpoint) = self.sink {
+            command.env("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint);
+        }
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        // A Ctrl-C is for the demo, which stops them in order.
+        command.process_group(0).kill_on_drop(true);
+        let mut process = command.spawn().map_err(Error::Start)?;
+        let (stdout, stderr) = (process.stdout.take(), process.stderr.take());
+        let log = Arc::new(Mutex::new(VecDeque::new()));
+        let stdin = process.stdin.take();
+        let mut readers = Vec::new();
+        if let Some(stderr) = stderr {
+            let keep = keep(BufReader::new(stderr), Arc::clone(&log), self.show_logs);
+            readers.push(tokio::spawn(keep));
+        }
+        let listening = listening(stdout, Arc::clone(&log), self.show_logs);
+        self.running.push(Service { name, process, _stdin: stdin, log, readers });
+        match timeout(START, listening).await {
+            Ok(Some(Listening { url, reader })) => {
+                if let Some(service) = self.running.last_mut() {
+                    service.readers.push(reader);
+                }
+                Ok(url)
+            }
+            Ok(None) => Err(self.not_started(name).await),
+            Err(_) => {
+                let said = self.running.last().map(Service::said).unwrap_or_default();
+                Err(Error::NotReady { service: name, seconds: START.as_secs(), said })
+            }
+        }
+    }
+
+    async fn not_started(&mut self, name: &'static str) -> Error {
+        let Some(service) = self.running.last_mut() else {
+            return Error::NotStarted { service: name, how: String::new(), said: String::new() };
+        };
+        let how = service.process.wait().await.map_or_else(|error| error.to_string(), describe);
+        service.hear_out().await;
+        Error::NotStarted { service: name, how, said: service.said() }
+    }
+
+    /// Waits until one of the services is gone although nobody asked it to.
+    pub(crate) async fn one_dies(&mut self) -> Error {
+        loop {
+            for service in &mut self.running {
+                if let Ok(Some(status)) = service.process.try_wait() {
+                    let how = describe(status);
+                    service.hear_out().await;
+                    return Error::Died { service: service.name, how, said: service.said() };
+                }
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    /// Stops the three by SIGTERM, the first one to be called first, and waits until each has
+    /// sent its last spans. What they complained of is the result.
+    pub(crate) async fn stop(mut self) -> Result<String, Error> {
+        let mut result = Ok(String::new());
+        while let Some(mut service) = self.running.pop() {
+            service.terminate();
+            if timeout(STOP, service.process.wait()).await.is_err() {
+                // It may have ended in this very moment.
+                let _gone = service.process.kill().await;
+                let error = Error::NotStopped { service: service.name, seconds: STOP.as_secs() };
+                result = result.and(Err(error));
+            }
+            service.hear_out().await;
+            if let Ok(said) = &mut result {
+                said.push_str(&service.said());
+            }
+        }
+        result
+    }
+}
+
+impl Service {
+    fn terminate(&self) {
+        let id = self.process.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
+        if let Some(id) = id {
+            // An error means that it has ended already, which is what is wanted.
+            let _sent = kill_process(id, Signal::TERM);
+        }
+    }
+
+    /// Waits until what it has said is read, of a process that has ended.
+    async fn hear_out(&mut self) {
+        for reader in self.readers.drain(..) {
+            // It only fails if it panicked, which it has said.
+            let _read = reader.await;
+        }
+    }
+
+    /// Its last complaints, to be put behind a sentence.
+    fn said(&self) -> String {
+        let log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
+        log.iter().map(|line| format!("\n  {line}")).collect()
+    }
+}
+
+fn describe(status: ExitStatus) -> String {
+    status.to_string()
+}
+
+/// Reads a service's log until it says where it listens, and keeps reading in the background.
+async fn listening(
+    stdout: Option<ChildStdout>,
+    log: Arc<Mutex<VecDeque<String>>>,
+    show: bool,
+) -> Option<Listening> {
+    let mut lines = BufReader::new(stdout?).lines();
+    while let Ok(Some(line)) = lines.next_line().await {
+        let said = remember(&log, line, show);
+        if said["message"] == LISTENING
+            && let Some(url) = said["fields"]["url"].as_str()
+        {
+            let url = url.to_owned();
+            let reader = tokio::spawn(keep(lines.into_inner(), log, show));
+            return Some(Listening { url, reader });
+        }
+    }
+    None
+}
+
+async fn keep(
+    output: impl tokio::io::AsyncBufRead + Unpin,
+    log: Arc<Mutex<VecDeque<String>>>,
+    show: bool,
+) {
+    let mut lines = output.lines();
+    while let Ok(Some(line)) = lines.next_line().await {
+        remember(&log, line, show);
+    }
+}
+
+/// Keeps a line that is a complaint, and takes it apart if it is one of a JSON log.
+fn remember(log: &Mutex<VecDeque<String>>, line: String, show: bool) -> Value {
+    if show {
+        eprintln!("{line}");
+    }
+    let said: Value = serde_json::from_str(&line).unwrap_or_default();
+    let complaint = match said["level"].as_str() {
+        // What isn't a log record was written in distress.
+        None => line,
+        Some("WARN" | "ERROR") => {
+            let text = |key: &str| said[key].as_str().unwrap_or_default().to_owned();
+            format!("{} {}: {}", text("service.name"), text("level"), text("message"))
+        }
+        Some(_) => return said,
+    };
+    let mut log = log.lock().unwrap_or_else(PoisonError::into_inner);
+    if log.len() == KEPT_LINES {
+        log.pop_front();
+    }
+    log.push_back(complaint);
+    said
+}

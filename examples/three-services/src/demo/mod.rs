@@ -1,0 +1,108 @@
+//! The demo: start, order, stop, judge.
+
+mod children;
+mod compare;
+mod load;
+
+use std::process::ExitCode;
+
+use throughline::lineage::Span;
+use throughline_testing::embedded::Collector;
+use tokio::signal::unix::{SignalKind, signal};
+
+use self::children::{Children, Sink};
+use self::load::Placed;
+use crate::cli::{BreakArg, DemoArgs, Leg};
+use crate::error::Error;
+use crate::verdict::{Judgement, Output};
+
+/// Where spans go if they don't come to us.
+const ENDPOINT: &str = "OTEL_EXPORTER_OTLP_ENDPOINT";
+
+pub(crate) fn run(args: &DemoArgs) -> Result<ExitCode, Error> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .map_err(Error::Start)?;
+    runtime.block_on(async {
+        match args.broken {
+            Some(BreakArg::All) => compare::run(args).await,
+            Some(BreakArg::One(leg)) => once(args, Some(leg)).await,
+            None => once(args, None).await,
+        }
+    })
+}
+
+/// One run of the demo, to its verdict.
+async fn once(args: &DemoArgs, broken: Option<Leg>) -> Result<ExitCode, Error> {
+    if let Ok(endpoint) = std::env::var(ENDPOINT) {
+        return elsewhere(args, broken, &endpoint).await;
+    }
+    let Run { placed, spans } = record(args, broken).await?;
+    if let Some(path) = &args.spans {
+        crate::verdict::keep(path, &spans)?;
+    }
+    let judgement = Judgement::of(spans);
+    Output { trees: args.trees, json: args.json }.print(&judgement)?;
+    if !placed.failures.is_empty() {
+        eprintln!("{placed}");
+        return Ok(ExitCode::FAILURE);
+    }
+    Ok(judgement.exit_code())
+}
+
+/// What one run left behind.
+struct Run {
+    placed: Placed,
+    spans: Vec<Span>,
+}
+
+/// Runs the services against a collector of our own. The spans are all there is afterwards: which
+/// call was swapped is forgotten.
+async fn record(args: &DemoArgs, broken: Option<Leg>) -> Result<Run, Error> {
+    let collector =
+        Collector::start().await.map_err(|error| Error::Collector(error.to_string()))?;
+    let sink = Sink::Here(collector.endpoint());
+    let placed = place_orders(args, broken, &sink).await?;
+    Ok(Run { placed, spans: collector.spans() })
+}
+
+/// Runs the services against a collector of the user's, who will look at the traces there.
+async fn elsewhere(
+    args: &DemoArgs,
+    broken: Option<Leg>,
+    endpoint: &str,
+) -> Result<ExitCode, Error> {
+    let placed = place_orders(args, broken, &Sink::Elsewhere).await?;
+    println!("{placed}");
+    if !placed.complaints.is_empty() {
+        println!("The services complained:{}", placed.complaints);
+    }
+    println!("The spans went to {endpoint} ({ENDPOINT}), so they are not judged here.");
+    Ok(if placed.failures.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+async fn place_orders(args: &DemoArgs, broken: Option<Leg>, sink: &Sink) -> Result<Placed, Error> {
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(Error::Start)?;
+    let mut terminate = signal(SignalKind::terminate()).map_err(Error::Start)?;
+    let mut children = Children::new(sink, broken, args.logs)?;
+    let result = tokio::select! {
+        result = start_and_place(args, &mut children) => result,
+        _ = interrupt.recv() => Err(Error::Interrupted),
+        _ = terminate.recv() => Err(Error::Interrupted),
+    };
+    // Whatever happened, nothing of ours is left running.
+    let stopped = children.stop().await;
+    let mut placed = result?;
+    placed.complaints = stopped?;
+    Ok(placed)
+}
+
+async fn start_and_place(args: &DemoArgs, children: &mut Children<'_>) -> Result<Placed, Error> {
+    let gateway = children.start(args.port).await?;
+    tokio::select! {
+        placed = load::place(&gateway, args.orders, args.concurrency) => Ok(placed),
+        died = children.one_dies() => Err(died),
+    }
+}

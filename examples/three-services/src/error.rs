@@ -1,0 +1,70 @@
+//! What can go wrong, in sentences.
+
+use std::io;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use throughline::lineage::otlp::ReadError;
+use throughline::telemetry::InitError;
+
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    #[error(
+        "{service}: port {port} of 127.0.0.1 is taken; choose another one with --{flag}, or 0 for any free one"
+    )]
+    PortTaken { service: &'static str, flag: &'static str, port: u16 },
+    #[error("{service}: cannot listen at 127.0.0.1:{port}: {cause}")]
+    Listen { service: &'static str, port: u16, cause: io::Error },
+    #[error("{service}: {cause}")]
+    Serve { service: &'static str, cause: io::Error },
+    #[error("{service}: {cause}")]
+    Telemetry { service: &'static str, cause: InitError },
+    #[error("{service} stopped before it was ready ({how}){said}")]
+    NotStarted { service: &'static str, how: String, said: String },
+    #[error(
+        "{service} stopped in the middle of the run ({how}); the other services were stopped, too{said}"
+    )]
+    Died { service: &'static str, how: String, said: String },
+    #[error("{service} wasn't ready within {seconds} s{said}")]
+    NotReady { service: &'static str, seconds: u64, said: String },
+    #[error(
+        "{service} didn't stop within {seconds} s of SIGTERM and was killed: its last spans are lost"
+    )]
+    NotStopped { service: &'static str, seconds: u64 },
+    #[error("interrupted: the three services were stopped, nothing is judged")]
+    Interrupted,
+    #[error("the embedded collector: {0}")]
+    Collector(String),
+    #[error("cannot start a runtime, or a service's process: {0}")]
+    Start(io::Error),
+    #[error("cannot read spans from {path}: {cause}", path = path.display())]
+    Open { path: PathBuf, cause: io::Error },
+    #[error("cannot read spans from {path}: {cause}", path = path.display())]
+    Read { path: PathBuf, cause: ReadError },
+    #[error("cannot write spans to {path}: {cause}", path = path.display())]
+    Write { path: PathBuf, cause: io::Error },
+    #[error("cannot print: {0}")]
+    Output(io::Error),
+    /// Whoever read our output has seen enough.
+    #[error("")]
+    OutputClosed,
+}
+
+impl Error {
+    pub(crate) fn exit_code(&self) -> ExitCode {
+        match self {
+            // As a shell tells it: 128 and the number of SIGINT.
+            Error::Interrupted => ExitCode::from(130),
+            _ => ExitCode::FAILURE,
+        }
+    }
+}
+
+impl From<io::Error> for Error {
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::BrokenPipe => Error::OutputClosed,
+            _ => Error::Output(error),
+        }
+    }
+}

@@ -1,0 +1,5 @@
+//! The places where a context has to be carried on, a file each, and what each looks like when
+//! the raw library is called instead.
+
+pub(crate) mod http;
+pub(crate) mod spawn;

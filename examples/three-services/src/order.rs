@@ -1,0 +1,23 @@
+//! What travels between the services.
+
+use serde::{Deserialize, Serialize};
+
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub(crate) struct Order {
+    pub(crate) id: String,
+    pub(crate) item: String,
+    pub(crate) quantity: u32,
+}
+
+/// An order on its way inside, with the address to report to.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub(crate) struct PlacedOrder {
+    #[serde(flatten)]
+    pub(crate) order: Order,
+    pub(crate) callback: String,
+}
+
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub(crate) struct OrderState {
+    pub(crate) state: String,
+}

@@ -1,0 +1,106 @@
+//! The public edge, where a trace begins, and the internal port, where it must not.
+
+use std::collections::HashMap;
+use std::process::ExitCode;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use throughline::axum::ServerLayer;
+use throughline::boundary;
+use tracing::info;
+
+use super::{LISTENING, client, listen, raw_client, serve, stop, url};
+use crate::cli::{GatewayArgs, Leg};
+use crate::error::Error;
+use crate::legs::http::OrdersClient;
+use crate::order::{Order, OrderState, PlacedOrder};
+
+const NAME: &str = "gateway";
+
+pub(crate) fn run(args: GatewayArgs) -> Result<ExitCode, Error> {
+    super::run(NAME, || start(args))
+}
+
+struct Gateway {
+    orders: String,
+    http: OrdersClient,
+    callback: String,
+    states: Mutex<HashMap<String, String>>,
+}
+
+async fn start(args: GatewayArgs) -> Result<(), Error> {
+    let public = listen(NAME, "port", args.service.port).await?;
+    let internal = listen(NAME, "internal-port", args.internal_port).await?;
+    let is_broken = args.service.broken == Some(Leg::Http);
+    let gateway = Arc::new(Gateway {
+        orders: args.orders,
+        http: if is_broken {
+            OrdersClient::Raw(raw_client())
+        } else {
+            OrdersClient::Traced(client())
+        },
+        callback: url(NAME, &internal)?,
+        states: Mutex::default(),
+    });
+    let public_routes = Router::new()
+        .route("/orders", post(place_order))
+        .route("/orders/{id}", get(order_state))
+        // Anybody may call here: a new trace for each request, whatever it claims to belong to.
+        .layer(ServerLayer::public_edge())
+        .with_state(Arc::clone(&gateway));
+    let internal_routes = Router::new()
+        .route("/orders/{id}/state", post(report_state))
+        // Only our own services call here: a request without a trace is a break.
+        .layer(ServerLayer::new().expect_parent(true))
+        .with_state(Arc::clone(&gateway));
+
+    let stop = stop(NAME, &args.service)?;
+    info!(url = url(NAME, &public)?, internal = gateway.callback, "{LISTENING}");
+    tokio::try_join!(
+        serve(NAME, public, public_routes, stop.clone()),
+        serve(NAME, internal, internal_routes, stop),
+    )?;
+    Ok(())
+}
+
+async fn place_order(
+    State(gateway): State<Arc<Gateway>>,
+    Json(order): Json<Order>,
+) -> Result<StatusCode, StatusCode> {
+    boundary().set_attribute("order.id", order.id.clone());
+    let placed = PlacedOrder { callback: gateway.callback.clone(), order };
+    let url = format!("{}/orders", gateway.orders);
+    match gateway.http.place(&url, &placed).await {
+        Ok(answer) if answer.status().is_success() => Ok(StatusCode::CREATED),
+        Ok(answer) => {
+            info!("orders refused order {} with {}", placed.order.id, answer.status());
+            Err(StatusCode::BAD_GATEWAY)
+        }
+        Err(error) => {
+            boundary().fail(&error);
+            Err(StatusCode::BAD_GATEWAY)
+        }
+    }
+}
+
+async fn order_state(
+    State(gateway): State<Arc<Gateway>>,
+    Path(id): Path<String>,
+) -> Result<Json<OrderState>, StatusCode> {
+    let states = gateway.states.lock().unwrap_or_else(PoisonError::into_inner);
+    let state = states.get(&id).ok_or(StatusCode::NOT_FOUND)?;
+    Ok(Json(OrderState { state: state.clone() }))
+}
+
+async fn report_state(
+    State(gateway): State<Arc<Gateway>>,
+    Path(id): Path<String>,
+    Json(OrderState { state }): Json<OrderState>,
+) -> StatusCode {
+    boundary().set_attribute("order.id", id.clone());
+    gateway.states.lock().unwrap_or_else(PoisonError::into_inner).insert(id, state);
+    StatusCode::NO_CONTENT
+}

@@ -1,0 +1,111 @@
+//! The three services, and what they have in common.
+
+pub(crate) mod fulfilment;
+pub(crate) mod gateway;
+pub(crate) mod orders;
+
+use std::io;
+use std::net::Ipv4Addr;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use axum::Router;
+use axum::http::StatusCode;
+use axum::routing::get;
+use reqwest_middleware::ClientWithMiddleware;
+use throughline::reqwest::ClientMiddleware;
+use throughline::telemetry;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+
+use crate::cli::ServiceArgs;
+use crate::error::Error;
+
+/// The log message that tells where a service listens.
+pub(crate) const LISTENING: &str = "listening";
+
+/// Runs a service: telemetry first and last, so that every span between is sent.
+fn run<F: Future<Output = Result<(), Error>>>(
+    service: &'static str,
+    serve: impl FnOnce() -> F,
+) -> Result<ExitCode, Error> {
+    let telemetry =
+        telemetry::init(service).map_err(|cause| Error::Telemetry { service, cause })?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .map_err(Error::Start)?;
+    runtime.block_on(serve())?;
+    drop(runtime);
+    drop(telemetry);
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn listen(
+    service: &'static str,
+    flag: &'static str,
+    port: u16,
+) -> Result<TcpListener, Error> {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await.map_err(|cause| match cause.kind() {
+        io::ErrorKind::AddrInUse => Error::PortTaken { service, flag, port },
+        _ => Error::Listen { service, port, cause },
+    })
+}
+
+fn url(service: &'static str, listener: &TcpListener) -> Result<String, Error> {
+    let address = listener.local_addr().map_err(|cause| Error::Serve { service, cause })?;
+    Ok(format!("http://{address}"))
+}
+
+/// Serves until `stop` is told. Probes of `/health` are outside of every layer: no spans.
+async fn serve(
+    service: &'static str,
+    listener: TcpListener,
+    router: Router,
+    mut stop: watch::Receiver<bool>,
+) -> Result<(), Error> {
+    let router = router.route("/health", get(async || StatusCode::NO_CONTENT));
+    axum::serve(listener, router)
+        .with_graceful_shutdown(async move {
+            // An error means that nobody is left to tell us: that is a stop as well.
+            let _stopped = stop.wait_for(|stop| *stop).await;
+        })
+        .await
+        .map_err(|cause| Error::Serve { service, cause })
+}
+
+/// Becomes true at SIGTERM, at Ctrl-C, or when the demo that started us is gone.
+fn stop(service: &'static str, args: &ServiceArgs) -> Result<watch::Receiver<bool>, Error> {
+    let caught = |cause| Error::Serve { service, cause };
+    let mut terminate = signal(SignalKind::terminate()).map_err(caught)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(caught)?;
+    let (sender, stop) = watch::channel(false);
+    if args.stop_with_stdin {
+        let sender = sender.clone();
+        // A thread, since a runtime waits for its own reads of standard input when it ends.
+        std::thread::spawn(move || {
+            // Closed or broken, it comes to the same.
+            let _rest = io::copy(&mut io::stdin(), &mut io::sink());
+            sender.send_replace(true);
+        });
+    }
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        sender.send_replace(true);
+    });
+    Ok(stop)
+}
+
+/// The client that every service uses: each request carries the trace.
+fn client() -> ClientWithMiddleware {
+    reqwest_middleware::ClientBuilder::new(raw_client()).with(ClientMiddleware::new()).build()
+}
+
+fn raw_client() -> reqwest::Client {
+    reqwest::Client::builder().timeout(Duration::from_secs(10)).build().unwrap_or_default()
+}

@@ -1,0 +1,92 @@
+//! Takes orders, hands them on, and keeps an audit trail.
+
+use std::process::ExitCode;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::routing::post;
+use axum::{Json, Router};
+use reqwest_middleware::ClientWithMiddleware;
+use throughline::axum::ServerLayer;
+use throughline::boundary;
+use tokio::task::JoinHandle;
+use tracing::{info, instrument};
+
+use super::{LISTENING, client, listen, serve, stop, url};
+use crate::cli::{Leg, OrdersArgs};
+use crate::error::Error;
+use crate::legs;
+use crate::order::{Order, PlacedOrder};
+
+const NAME: &str = "orders";
+
+pub(crate) fn run(args: OrdersArgs) -> Result<ExitCode, Error> {
+    super::run(NAME, || start(args))
+}
+
+struct Orders {
+    fulfilment: String,
+    http: ClientWithMiddleware,
+    audits_raw: bool,
+    /// Tasks that nobody waits for, until the service stops.
+    audits: Mutex<Vec<JoinHandle<()>>>,
+}
+
+async fn start(args: OrdersArgs) -> Result<(), Error> {
+    let listener = listen(NAME, "port", args.service.port).await?;
+    let orders = Arc::new(Orders {
+        fulfilment: args.fulfilment,
+        http: client(),
+        audits_raw: args.service.broken == Some(Leg::Spawn),
+        audits: Mutex::default(),
+    });
+    let routes = Router::new()
+        .route("/orders", post(take_order))
+        .layer(ServerLayer::new().expect_parent(true))
+        .with_state(Arc::clone(&orders));
+
+    let stop = stop(NAME, &args.service)?;
+    info!(url = url(NAME, &listener)?, "{LISTENING}");
+    serve(NAME, listener, routes, stop).await?;
+    let audits = std::mem::take(&mut *orders.audits.lock().unwrap_or_else(PoisonError::into_inner));
+    for audit in audits {
+        // One that panicked has said so.
+        let _ended = audit.await;
+    }
+    Ok(())
+}
+
+async fn take_order(
+    State(orders): State<Arc<Orders>>,
+    Json(placed): Json<PlacedOrder>,
+) -> Result<StatusCode, StatusCode> {
+    let order = &placed.order;
+    boundary().set_attribute("order.id", order.id.clone());
+    reserve(order).await;
+    let audit = legs::spawn::audit(order.id.clone(), orders.audits_raw);
+    {
+        let mut audits = orders.audits.lock().unwrap_or_else(PoisonError::into_inner);
+        audits.retain(|audit| !audit.is_finished());
+        audits.push(audit);
+    }
+    let url = format!("{}/shipments", orders.fulfilment);
+    match orders.http.post(url).json(&placed).send().await {
+        Ok(answer) if answer.status().is_success() => Ok(StatusCode::CREATED),
+        Ok(answer) => {
+            info!("fulfilment refused order {} with {}", order.id, answer.status());
+            Err(StatusCode::BAD_GATEWAY)
+        }
+        Err(error) => {
+            boundary().fail(&error);
+            Err(StatusCode::BAD_GATEWAY)
+        }
+    }
+}
+
+#[instrument(skip_all, fields(item = order.item, quantity = order.quantity))]
+async fn reserve(order: &Order) {
+    tokio::time::sleep(Duration::from_millis(3)).await;
+    info!("reserved {} of {}", order.quantity, order.item);
+}
