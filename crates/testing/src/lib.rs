@@ -1,6 +1,6 @@
-//! Tests that see whole traces: a recorder and embedded parts.
+//! Tests that see whole traces: a recorder, assertions on trees, and embedded parts.
 //!
-//! # Record
+//! # Record and assert
 //!
 //! A [`Recorder`] keeps the spans of one test and nothing global, so tests run side by side. Hand
 //! its [`provider`](Recorder::provider) to a boundary, let a message through, and say what should
@@ -25,11 +25,19 @@
 //! });
 //! order.end(End::Completed);
 //!
-//! assert_eq!(recorder.spans().len(), 2);
-//! assert!(recorder.open_spans().is_empty());
+//! recorder.assert_all_ended();
+//! recorder.assert_no_orphans();
+//! recorder.assert_tree(
+//!     "
+//!     SERVER POST /orders
+//!       CLIENT POST !error {error.type=503}
+//!     ",
+//! );
 //! ```
 //!
-//! Code that uses OpenTelemetry's global provider runs in [`Recorder::scope`].
+//! How a tree is written is told in [`tree`]. Every `assert_…` has a `check_…` beside it that
+//! returns an error and doesn't panic. Code that uses OpenTelemetry's global provider runs in
+//! [`Recorder::scope`].
 //!
 //! # Embedded parts
 //!
@@ -38,12 +46,15 @@
 //! | `embedded-collector` | `embedded::Collector`, an OTLP/HTTP receiver on a real socket |
 #![forbid(unsafe_code)]
 
+mod assertions;
 mod convert;
 #[cfg(feature = "embedded-collector")]
 pub mod embedded;
 mod recorder;
+pub mod tree;
 mod wait;
 
+pub use assertions::Failure;
 pub use recorder::{Provider, RecordedSpan, RecordedTracer, Recorder};
 pub use throughline_lineage as lineage;
 pub use wait::TimedOut;

@@ -75,7 +75,7 @@ impl Recorder {
     /// tracing::subscriber::with_default(subscriber, || {
     ///     tracing::info_span!("work").in_scope(|| ());
     /// });
-    /// assert_eq!(recorder.spans()[0].name, "work");
+    /// recorder.assert_tree("INTERNAL work");
     /// ```
     #[must_use]
     pub fn provider(&self) -> Provider {

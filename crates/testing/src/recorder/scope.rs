@@ -43,7 +43,7 @@ impl Recorder {
     ///         drop(global::tracer("anything").start("work"));
     ///     })
     ///     .await;
-    /// assert_eq!(recorder.spans()[0].name, "work");
+    /// recorder.assert_tree("INTERNAL work");
     /// # }
     /// ```
     pub async fn scope<F: Future>(&self, future: F) -> F::Output {

@@ -1,7 +1,12 @@
 //! One binary for all tests of this crate.
-#![allow(clippy::unwrap_used, reason = "helpers of tests, which clippy does not see as tests")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "helpers of tests, which clippy does not see as tests"
+)]
 
 #[cfg(feature = "embedded-collector")]
 mod collector;
 mod recorder;
 mod scope;
+mod tree;

@@ -1,0 +1,150 @@
+//! What a test says about the spans of a recorder.
+
+use throughline_lineage::{Answer, Settings, Trace};
+
+use crate::Recorder;
+use crate::tree::{TreeError, check_tree};
+use crate::wait::outlines;
+
+/// What isn't as it should be, in words for people.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Failure {
+    /// The traces have another shape.
+    #[error(transparent)]
+    Tree(#[from] TreeError),
+    /// Nothing was recorded.
+    #[error("there is no span")]
+    NoSpan,
+    /// There is more than one trace.
+    #[error("there are {count} traces, where one was expected:\n{outlines}")]
+    SeveralTraces {
+        /// How many there are.
+        count: usize,
+        /// All of them, as outlines.
+        outlines: String,
+    },
+    /// Spans have lost their context.
+    #[error("the context was lost:\n{0}")]
+    Orphans(String),
+    /// Spans were started and never ended.
+    #[error("{} never ended: {}", if .0.len() == 1 { "a span" } else { "spans" }, .0.join(", "))]
+    Open(Vec<String>),
+    /// Spans were ended more than once.
+    #[error("ended more than once: {}", times(.0))]
+    EndedTwice(Vec<(String, u32)>),
+}
+
+fn times(spans: &[(String, u32)]) -> String {
+    let spans: Vec<_> =
+        spans.iter().map(|(name, times)| format!("{name} ({times} times)")).collect();
+    spans.join(", ")
+}
+
+impl Recorder {
+    /// Compares the spans that have ended with a text; see [`tree`](crate::tree).
+    ///
+    /// # Errors
+    ///
+    /// [`Failure::Tree`], with the difference line by line.
+    pub fn check_tree(&self, expected: &str) -> Result<(), Failure> {
+        Ok(check_tree(&self.spans(), expected)?)
+    }
+
+    /// Whether all spans that have ended are of one trace; yields the trace.
+    ///
+    /// # Errors
+    ///
+    /// [`Failure::SeveralTraces`] with all of them, [`Failure::NoSpan`] if there is nothing.
+    pub fn check_one_trace(&self) -> Result<Trace, Failure> {
+        match self.forest().traces() {
+            [] => Err(Failure::NoSpan),
+            [trace] => Ok(trace.clone()),
+            traces => Err(Failure::SeveralTraces {
+                count: traces.len(),
+                outlines: outlines(self.spans()),
+            }),
+        }
+    }
+
+    /// Whether no span that has ended has lost its context, by the verdict that
+    /// [`lineage`](crate::lineage) passes on services.
+    ///
+    /// A remote parent that was never recorded is the test itself, which played the caller.
+    ///
+    /// # Errors
+    ///
+    /// [`Failure::Orphans`], with the class of each break and the call to use instead.
+    pub fn check_no_orphans(&self) -> Result<(), Failure> {
+        let mut verdict = self.forest().judge(&Settings::complete());
+        verdict.breaks.retain(|found| found.answer != Answer::External);
+        verdict.summary.orphans = verdict.breaks.len();
+        if verdict.is_unbroken() { Ok(()) } else { Err(Failure::Orphans(verdict.to_string())) }
+    }
+
+    /// Whether every span that was started has ended, exactly once.
+    ///
+    /// # Errors
+    ///
+    /// [`Failure::Open`] and [`Failure::EndedTwice`], with the names.
+    pub fn check_all_ended(&self) -> Result<(), Failure> {
+        let open = self.open_spans();
+        if !open.is_empty() {
+            return Err(Failure::Open(open.into_iter().map(|span| span.name).collect()));
+        }
+        match self.ended_twice() {
+            twice if twice.is_empty() => Ok(()),
+            twice => Err(Failure::EndedTwice(twice)),
+        }
+    }
+
+    /// [`check_tree`](Self::check_tree), asserting.
+    ///
+    /// # Panics
+    ///
+    /// When the traces are not as expected, with the difference line by line.
+    #[track_caller]
+    pub fn assert_tree(&self, expected: &str) {
+        assert(self.check_tree(expected));
+    }
+
+    /// [`check_one_trace`](Self::check_one_trace), asserting.
+    ///
+    /// # Panics
+    ///
+    /// When there is no trace, or more than one.
+    #[track_caller]
+    #[expect(clippy::must_use_candidate, reason = "the trace comes on top of the assertion")]
+    pub fn assert_one_trace(&self) -> Trace {
+        assert(self.check_one_trace())
+    }
+
+    /// [`check_no_orphans`](Self::check_no_orphans), asserting.
+    ///
+    /// # Panics
+    ///
+    /// When a span has lost its context.
+    #[track_caller]
+    pub fn assert_no_orphans(&self) {
+        assert(self.check_no_orphans());
+    }
+
+    /// [`check_all_ended`](Self::check_all_ended), asserting.
+    ///
+    /// # Panics
+    ///
+    /// When a span is open, or was ended twice.
+    #[track_caller]
+    pub fn assert_all_ended(&self) {
+        assert(self.check_all_ended());
+    }
+}
+
+#[track_caller]
+#[expect(clippy::panic, reason = "this is what asserting means")]
+fn assert<T>(result: Result<T, Failure>) -> T {
+    match result {
+        Ok(value) => value,
+        Err(failure) => panic!("{failure}"),
+    }
+}
