@@ -1,4 +1,5 @@
-//! Tests that see whole traces: a recorder, assertions on trees, and embedded parts.
+//! Tests that see whole traces: a recorder, assertions on trees, the conformance battery for
+//! boundaries, and embedded parts.
 //!
 //! # Record and assert
 //!
@@ -39,6 +40,11 @@
 //! returns an error and doesn't panic. Code that uses OpenTelemetry's global provider runs in
 //! [`Recorder::scope`].
 //!
+//! # Conform
+//!
+//! [`battery`] asks of a boundary all that the Context Law asks of it. Each boundary crate runs it
+//! in its `tests/conformance.rs`.
+//!
 //! # Embedded parts
 //!
 //! | feature | part |
@@ -47,6 +53,7 @@
 #![forbid(unsafe_code)]
 
 mod assertions;
+pub mod battery;
 mod convert;
 #[cfg(feature = "embedded-collector")]
 pub mod embedded;

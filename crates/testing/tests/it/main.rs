@@ -5,6 +5,7 @@
     reason = "helpers of tests, which clippy does not see as tests"
 )]
 
+mod battery;
 #[cfg(feature = "embedded-collector")]
 mod collector;
 mod recorder;

@@ -1,0 +1,255 @@
+use std::future::pending;
+use std::sync::Arc;
+
+use opentelemetry::baggage::BaggageExt;
+use opentelemetry::trace::{SpanContext, TraceContextExt, Tracer, TracerProvider};
+use opentelemetry::{Context, KeyValue};
+use opentelemetry_sdk::trace::Sampler;
+use throughline_core::InContext;
+use throughline_core::codec::traceparent;
+use throughline_lineage::{Span, TraceId};
+use tokio::sync::Notify;
+use tokio::task::{JoinSet, yield_now};
+use tracing::Instrument;
+use tracing::instrument::WithSubscriber;
+use tracing_subscriber::layer::SubscriberExt;
+
+use super::Outbound;
+use super::bench::{Bench, Left};
+use crate::Recorder;
+use crate::battery::checks::{
+    BAGGAGE, Ending, SAMPLED, TRACESTATE, UNSAMPLED, ended_as, is_child, is_same, needs_threads,
+    only, remote,
+};
+use crate::battery::{Failed, Headers, Outcome};
+use crate::convert::ids;
+
+/// Where a message is sent from: a span in the trace of a caller, recorded elsewhere.
+fn ambient(traceparent: &str) -> Context {
+    let caller = Context::new().with_remote_span_context(remote(traceparent));
+    let tracer = Recorder::new().provider().tracer("battery");
+    let span = tracer.start_with_context("handler", &caller);
+    caller.with_span(span).with_baggage([KeyValue::new("user", "alice")])
+}
+
+fn parsed(headers: &Headers) -> Result<SpanContext, String> {
+    let value = only(headers, "traceparent")?;
+    let parent = traceparent::parse(value.as_bytes());
+    let parent = parent.map_err(|error| format!("the message left with {error}: {value}"))?;
+    Ok(parent.into_span_context(<_>::default()))
+}
+
+/// Whether the headers carry this span.
+fn carries(headers: &Headers, span: &Span) -> Outcome {
+    let left = parsed(headers)?;
+    ensure!(
+        ids(&left) == Some((span.trace_id, span.span_id)),
+        "the message left with span {} of trace {}, not with its own, {} of trace {}",
+        left.span_id(),
+        left.trace_id(),
+        span.span_id,
+        span.trace_id
+    );
+    Ok(())
+}
+
+pub(super) async fn injects<D: Outbound>(driver: &Arc<D>) -> Outcome {
+    let (bench, context) = (Bench::new(driver).await, ambient(SAMPLED));
+    let left = bench.send(Headers::new(), context.clone()).await?;
+    let span = bench.the_span().await?;
+    is_child(&span, context.span().span_context(), "the current one")?;
+    carries(&left, &span)?;
+    let flags = parsed(&left)?.trace_flags().to_u8();
+    ensure!(flags == 3, "the trace flags are 03 (sampled, random) and left as {flags:02x}");
+    for (name, value) in [("tracestate", TRACESTATE), ("baggage", BAGGAGE)] {
+        let left = only(&left, name)?;
+        ensure!(left == value, "{name} is `{value}` and left as `{left}`");
+    }
+    Ok(())
+}
+
+pub(super) async fn starts<D: Outbound>(driver: &Arc<D>) -> Outcome {
+    let bench = Bench::new(driver).await;
+    let left = bench.send(Headers::new(), Context::new()).await?;
+    let span = bench.the_span().await?;
+    ensure!(span.parent.is_none(), "nothing is current, and the span is no root");
+    carries(&left, &span)?;
+    for name in ["tracestate", "baggage"] {
+        let count = left.get_all(name).count();
+        ensure!(
+            count == 0,
+            "there is no {name}, and the message left with one: nothing empty is sent"
+        );
+    }
+    Ok(())
+}
+
+pub(super) async fn replaces<D: Outbound>(driver: &Arc<D>) -> Outcome {
+    let stale = "00-11111111111111111111111111111111-2222222222222222-01";
+    let carrier = || {
+        let stale = [("traceparent", stale), ("tracestate", "stale=1"), ("baggage", "stale=1")];
+        let mut headers = Headers::from(stale);
+        // Left by somebody who appended.
+        headers.push("traceparent", stale[0].1);
+        headers.push("x-kept", "yes");
+        headers
+    };
+    let (bench, context) = (Bench::new(driver).await, ambient(SAMPLED));
+    let left = bench.send(carrier(), context).await?;
+    carries(&left, &bench.the_span().await?)?;
+    for (name, value) in [("tracestate", TRACESTATE), ("baggage", BAGGAGE), ("x-kept", "yes")] {
+        let left = only(&left, name)?;
+        ensure!(left == value, "{name} should leave as `{value}`, and left as `{left}`");
+    }
+    // Nothing takes the place of what is stale here.
+    let bench = Bench::new(driver).await;
+    let left = bench.send(carrier(), Context::new()).await?;
+    carries(&left, &bench.the_span().await?)?;
+    for name in ["tracestate", "baggage"] {
+        let count = left.get_all(name).count();
+        ensure!(count == 0, "a stale {name} left with another trace");
+    }
+    Ok(())
+}
+
+pub(super) async fn keeps_unsampled<D: Outbound>(driver: &Arc<D>) -> Outcome {
+    let bench = Bench::new(driver).await;
+    let came = remote(UNSAMPLED);
+    let context = Context::new().with_remote_span_context(came.clone());
+    let context = context.with_baggage([KeyValue::new("user", "alice")]);
+    let left = bench.send(Headers::new(), context).await?;
+    bench.no_span().map_err(|error| format!("the current trace is not sampled, and {error}"))?;
+    is_same(&parsed(&left)?, &came, "the context of an unsampled trace")?;
+    for (name, value) in [("tracestate", TRACESTATE), ("baggage", BAGGAGE)] {
+        let left = only(&left, name)?;
+        ensure!(left == value, "{name} is `{value}` and left as `{left}`");
+    }
+    Ok(())
+}
+
+pub(super) async fn tells_dropped<D: Outbound>(driver: &Arc<D>) -> Outcome {
+    let recorder = Recorder::with_sampler(Sampler::ParentBased(Box::new(Sampler::AlwaysOff)));
+    let bench = Bench::with(driver, recorder, |_| ()).await;
+    let left = parsed(&bench.send(Headers::new(), Context::new()).await?)?;
+    bench.no_span()?;
+    ensure!(!left.is_sampled(), "the sampler said no, and the message left as sampled");
+    Ok(())
+}
+
+pub(super) async fn after_shutdown<D: Outbound>(driver: &Arc<D>) -> Outcome {
+    let (bench, context) = (Bench::new(driver).await, ambient(SAMPLED));
+    bench.setup.provider.sdk().shutdown().map_err(|error| error.to_string())?;
+    let left = bench.send(Headers::new(), context.clone()).await?;
+    let what = "after the provider's shutdown the context that leaves";
+    is_same(&parsed(&left)?, context.span().span_context(), what)
+}
+
+pub(super) async fn ends_on_success<D: Outbound>(driver: &Arc<D>) -> Outcome {
+    let bench = Bench::new(driver).await;
+    bench.send(Headers::new(), ambient(SAMPLED)).await?;
+    ended_as(&bench.the_span().await?, Ending::Success)
+}
+
+pub(super) async fn ends_on_error<D: Outbound>(driver: &Arc<D>) -> Outcome {
+    let bench = Bench::new(driver).await;
+    bench.send_to(Headers::new(), ambient(SAMPLED), || async { Err(Failed) }).await?;
+    ended_as(&bench.the_span().await?, Ending::Failure)
+}
+
+pub(super) async fn ends_on_cancel<D: Outbound>(driver: &Arc<D>) -> Outcome {
+    let bench = Bench::new(driver).await;
+    let (left, waits, patience) = (Left::default(), Arc::new(Notify::new()), driver.patience());
+    let peer = left.peer({
+        let waits = Arc::clone(&waits);
+        move || {
+            let waits = Arc::clone(&waits);
+            async move {
+                yield_now().await;
+                waits.notify_one();
+                pending().await
+            }
+        }
+    });
+    let sending = driver.send(&bench.boundary, Headers::new(), peer);
+    let mut sending = Box::pin(InContext::new(sending, ambient(SAMPLED)));
+    tokio::select! {
+        () = &mut sending => return Err("the message was done before it was answered".to_owned()),
+        waits = tokio::time::timeout(patience, waits.notified()) => {
+            ensure!(waits.is_ok(), "the message did not leave within {patience:?}");
+        }
+    }
+    drop(sending);
+    ended_as(&bench.the_span().await?, Ending::Cancel)
+}
+
+pub(super) async fn nests_in_tracing<D: Outbound>(driver: &Arc<D>) -> Outcome {
+    let (bench, outside) = (Bench::new(driver).await, Recorder::new());
+    let tracer = outside.provider().tracer("battery");
+    let layer = tracing_opentelemetry::layer().with_tracer(tracer);
+    let left = Left::default();
+    let sending = async {
+        let peer = left.peer(|| async { Ok(()) });
+        let sending = driver.send(&bench.boundary, Headers::new(), peer);
+        sending.instrument(tracing::info_span!("handler")).await;
+    };
+    sending.with_subscriber(tracing_subscriber::registry().with(layer)).await;
+    let span = bench.the_span().await?;
+    let patience = driver.patience();
+    let outer = outside.wait_for(1, patience).await.map_err(|error| error.to_string())?;
+    ensure!(
+        span.parent == Some(outer[0].span_id) && span.trace_id == outer[0].trace_id,
+        "the span is no child of the tracing span that it was sent in"
+    );
+    carries(&left.headers()?, &span)
+}
+
+pub(super) async fn applied_twice<D: Outbound>(driver: &Arc<D>) -> Outcome {
+    for context in [ambient(SAMPLED), Context::new()] {
+        let bench = Bench::with(driver, Recorder::new(), |setup| setup.layers = 2).await;
+        let left = bench.send(Headers::new(), context).await?;
+        let span = bench.the_span().await?;
+        carries(&left, &span)?;
+        ended_as(&span, Ending::Success)?;
+    }
+    Ok(())
+}
+
+pub(super) async fn isolates<D: Outbound>(driver: &Arc<D>) -> Outcome {
+    const MESSAGES: u64 = 1000;
+    needs_threads()?;
+    let bench = Arc::new(Bench::new(driver).await);
+    let mut messages = JoinSet::new();
+    for number in 1..=MESSAGES {
+        let bench = Arc::clone(&bench);
+        let context = ambient(&format!("00-{number:032x}-{number:016x}-01"));
+        let context = context.with_baggage([KeyValue::new("message", number.to_string())]);
+        messages.spawn(async move {
+            let answer = || async {
+                yield_now().await;
+                Ok(())
+            };
+            let left = bench.send_to(Headers::new(), context.clone(), answer).await?;
+            let (trace, baggage) = (parsed(&left)?.trace_id(), only(&left, "baggage")?);
+            ensure!(
+                trace == u128::from(number).into() && baggage == format!("message={number}"),
+                "message {number} left with trace {trace} and the baggage `{baggage}`"
+            );
+            Ok((ids(context.span().span_context()), ids(&parsed(&left)?)))
+        });
+    }
+    let mut sent = std::collections::HashMap::new();
+    while let Some(message) = messages.join_next().await {
+        let (parent, left) = message.map_err(|error| error.to_string())??;
+        sent.insert(left, parent);
+    }
+    let wanted = usize::try_from(MESSAGES).unwrap_or(usize::MAX);
+    let spans = bench.recorder.wait_for(wanted, driver.patience()).await;
+    let spans = spans.map_err(|error| format!("{} of {MESSAGES} spans ended", error.count()))?;
+    ensure!(spans.len() == wanted, "{MESSAGES} messages made {} spans", spans.len());
+    for span in &spans {
+        let parent = sent.get(&Some((span.trace_id, span.span_id))).copied().flatten();
+        let found: Option<(TraceId, _)> = span.parent.map(|parent| (span.trace_id, parent));
+        ensure!(found.is_some() && found == parent, "a span has the parent of another message");
+    }
+    Ok(())
+}

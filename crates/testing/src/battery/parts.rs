@@ -1,0 +1,109 @@
+use std::fmt;
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
+use throughline_core::{Config, Trust, W3cPropagator};
+
+use super::Headers;
+use crate::Provider;
+
+/// How a boundary is to be built for a case.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Setup {
+    /// For `.with_tracer_provider(&setup.provider)`.
+    pub provider: Provider,
+    /// For `.with_propagator(setup.propagator)`: what is global doesn't matter then.
+    pub propagator: W3cPropagator,
+    /// For `.trust(setup.trust)`; outbound boundaries have none.
+    pub trust: Trust,
+    /// For `.expect_parent(setup.expect_parent)`; outbound boundaries don't.
+    pub expect_parent: bool,
+    /// How often the boundary's layer is to be applied, one inside the other: 1 or 2. A boundary
+    /// that isn't built from layers says so by `LAYERED`.
+    pub layers: usize,
+}
+
+impl Setup {
+    pub(super) fn new(provider: Provider) -> Self {
+        Setup {
+            provider,
+            propagator: W3cPropagator::new(),
+            trust: Trust::Continue,
+            expect_parent: false,
+            layers: 1,
+        }
+    }
+
+    /// A core configuration as this case wants it.
+    #[must_use]
+    pub fn configure(&self, config: Config) -> Config {
+        config
+            .with_tracer_provider(&self.provider)
+            .with_propagator(self.propagator)
+            .trust(self.trust)
+            .expect_parent(self.expect_parent)
+    }
+}
+
+/// What a handler or a peer fails with, when a case wants it to.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the battery wanted a failure")]
+pub struct Failed;
+
+/// The handler of one message, run by an inbound boundary with the message's context current.
+///
+/// It succeeds, fails, panics, or never ends, as the case wants it.
+#[derive(Clone)]
+pub struct Handler(Arc<dyn Fn() -> BoxFuture<'static, Result<(), Failed>> + Send + Sync>);
+
+impl fmt::Debug for Handler {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Handler")
+    }
+}
+
+impl Handler {
+    pub(super) fn new(
+        run: impl Fn() -> BoxFuture<'static, Result<(), Failed>> + Send + Sync + 'static,
+    ) -> Self {
+        Handler(Arc::new(run))
+    }
+
+    /// Handles the message; to be called once.
+    ///
+    /// # Errors
+    ///
+    /// When the case wants it. The boundary takes it for the failure of the message.
+    pub async fn run(&self) -> Result<(), Failed> {
+        (self.0)().await
+    }
+}
+
+/// The other end of an outbound boundary: what would be a server or a broker.
+#[derive(Clone)]
+pub struct Peer(Arc<dyn Fn(Headers) -> BoxFuture<'static, Result<(), Failed>> + Send + Sync>);
+
+impl fmt::Debug for Peer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Peer")
+    }
+}
+
+impl Peer {
+    pub(super) fn new(
+        receive: impl Fn(Headers) -> BoxFuture<'static, Result<(), Failed>> + Send + Sync + 'static,
+    ) -> Self {
+        Peer(Arc::new(receive))
+    }
+
+    /// Takes the headers as they left the boundary, and answers as the case wants it; to be called
+    /// once.
+    ///
+    /// # Errors
+    ///
+    /// When the case wants it: the driver makes it a failure of its protocol.
+    pub async fn receive(&self, headers: Headers) -> Result<(), Failed> {
+        (self.0)(headers).await
+    }
+}
