@@ -1,0 +1,6 @@
+//! The crates together, over real sockets: an order's trace is whole however its request dies.
+
+#![allow(clippy::expect_used, clippy::panic)]
+
+mod lives;
+mod services;
