@@ -80,7 +80,7 @@ impl Middleware for ClientMiddleware {
         }
         let span = self.config.send(SpanKind::Client, || describe(&request));
         self.config.inject(span.context(), &mut RequestHeaders(request.headers_mut()));
-        if !span.is_recording() {
+        if span.is_carried() {
             return next.run(request, extensions).await;
         }
         let (result, span) = span.process(next.run(request, extensions)).await;

@@ -166,6 +166,15 @@ impl BoundarySpan {
         matches!(self.recording, Recording::Alone | Recording::Shared)
     }
 
+    /// Whether nothing was started, and the context is the parent's own.
+    ///
+    /// Not so for a span that its sampler dropped: its context is new, and everything below has to
+    /// learn from it that the trace is not sampled.
+    #[must_use]
+    pub fn is_carried(&self) -> bool {
+        self.recording == Recording::Carried
+    }
+
     /// The cheap handle for an extension of the message, by which a second layer finds that the
     /// message has its span; `None` where the context is the sender's own, which a second layer
     /// finds in the message itself.

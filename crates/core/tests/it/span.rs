@@ -165,7 +165,7 @@ fn a_sampler_is_asked_about_an_unsampled_sender_only_on_request() {
 fn what_the_own_sampler_drops_is_dropped_below_too() {
     let bench = bench_with(Sampler::ParentBased(Box::new(Sampler::AlwaysOff)));
     let span = bench.receive(&Headers::new());
-    assert!(!span.is_recording());
+    assert!(!span.is_recording() && !span.is_carried());
     let context = span.context().span().span_context().clone();
     assert!(context.is_valid() && !context.is_sampled());
     let handle = span.handle().expect("a second layer has to find it");
@@ -178,7 +178,7 @@ fn a_provider_that_was_shut_down_leaves_the_sender_as_parent() {
     let bench = bench();
     bench.provider.shutdown().expect("shuts down");
     let span = bench.receive(&from(1));
-    assert!(!span.is_recording());
+    assert!(!span.is_recording() && span.is_carried());
     assert_eq!(span.context().span().span_context(), &remote(1));
 }
 
