@@ -1,11 +1,15 @@
 //! What the cases of both directions look at.
 
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use opentelemetry::Context;
 use opentelemetry::baggage::BaggageExt;
-use opentelemetry::trace::{SpanContext, SpanId, TraceContextExt, TraceFlags, TraceId, TraceState};
+use opentelemetry::trace::{
+    Link, SpanContext, SpanId, SpanKind, TraceContextExt, TraceFlags, TraceId, TraceState,
+};
+use opentelemetry::{Context, KeyValue};
+use opentelemetry_sdk::trace::{Sampler, SamplingResult, ShouldSample};
 use throughline_core::codec::traceparent;
 use throughline_core::semconv::{CANCELLED, ERROR_TYPE, PANIC};
 use throughline_core::{Config, W3cPropagator};
@@ -41,9 +45,7 @@ pub(super) fn remote(traceparent: &str) -> SpanContext {
 pub(super) fn stale() -> Context {
     let (trace, span) = (TraceId::from(0x57a1e), SpanId::from(0x57a1e));
     let span = SpanContext::new(trace, span, TraceFlags::SAMPLED, true, TraceState::NONE);
-    Context::new()
-        .with_remote_span_context(span)
-        .with_baggage([opentelemetry::KeyValue::new("stale", "1")])
+    Context::new().with_remote_span_context(span).with_baggage([KeyValue::new("stale", "1")])
 }
 
 /// What was current somewhere.
@@ -193,6 +195,28 @@ pub(super) fn only(headers: &Headers, name: &str) -> Result<String, String> {
         Err(values) => {
             Err(format!("the message left with {name} {} times: {values:?}", values.len()))
         }
+    }
+}
+
+/// Says no to the first span and yes to all others.
+#[derive(Clone, Debug, Default)]
+pub(super) struct NoThenYes(Arc<AtomicBool>);
+
+impl ShouldSample for NoThenYes {
+    fn should_sample(
+        &self,
+        parent: Option<&Context>,
+        trace_id: TraceId,
+        name: &str,
+        kind: &SpanKind,
+        attributes: &[KeyValue],
+        links: &[Link],
+    ) -> SamplingResult {
+        let sampler = match self.0.swap(true, Relaxed) {
+            false => Sampler::AlwaysOff,
+            true => Sampler::ParentBased(Box::new(Sampler::AlwaysOn)),
+        };
+        sampler.should_sample(parent, trace_id, name, kind, attributes, links)
     }
 }
 

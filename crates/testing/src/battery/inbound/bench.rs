@@ -25,7 +25,14 @@ impl<D: Inbound> Bench<D> {
     }
 
     pub(super) async fn with(driver: &Arc<D>, change: impl FnOnce(&mut Setup)) -> Self {
-        let recorder = Recorder::new();
+        Bench::recording(driver, Recorder::new(), change).await
+    }
+
+    pub(super) async fn recording(
+        driver: &Arc<D>,
+        recorder: Recorder,
+        change: impl FnOnce(&mut Setup),
+    ) -> Self {
         let mut setup = Setup::new(recorder.provider());
         change(&mut setup);
         let boundary = Arc::new(driver.boundary(setup.clone()).await);

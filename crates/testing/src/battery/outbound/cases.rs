@@ -18,8 +18,8 @@ use super::Outbound;
 use super::bench::{Bench, Left};
 use crate::Recorder;
 use crate::battery::checks::{
-    BAGGAGE, Ending, SAMPLED, TRACESTATE, UNSAMPLED, ended_as, is_child, is_same, needs_threads,
-    only, remote,
+    BAGGAGE, Ending, NoThenYes, SAMPLED, TRACESTATE, UNSAMPLED, ended_as, is_child, is_same,
+    needs_threads, only, remote,
 };
 use crate::battery::{Failed, Headers, Outcome};
 use crate::convert::ids;
@@ -211,7 +211,10 @@ pub(super) async fn applied_twice<D: Outbound>(driver: &Arc<D>) -> Outcome {
         carries(&left, &span)?;
         ended_as(&span, Ending::Success)?;
     }
-    Ok(())
+    let recorder = Recorder::with_sampler(NoThenYes::default());
+    let bench = Bench::with(driver, recorder, |setup| setup.layers = 2).await;
+    bench.send(Headers::new(), Context::new()).await?;
+    bench.no_span().map_err(|error| format!("the sampler said no, was asked again, and {error}"))
 }
 
 pub(super) async fn isolates<D: Outbound>(driver: &Arc<D>) -> Outcome {
