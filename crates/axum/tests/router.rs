@@ -1,0 +1,130 @@
+//! What an axum router tells the layer: routes, nested and not, and who is calling.
+
+#![allow(clippy::expect_used)]
+
+use std::net::SocketAddr;
+
+use axum::Router;
+use axum::body::Body;
+use axum::http::Request;
+use axum::routing::get;
+use throughline_axum::ServerLayer;
+use throughline_core::boundary;
+use throughline_testing::Recorder;
+use tower::ServiceExt;
+
+async fn hello() -> &'static str {
+    "hello"
+}
+
+fn layer(recorder: &Recorder) -> ServerLayer {
+    ServerLayer::new().with_tracer_provider(&recorder.provider())
+}
+
+/// Sends a request through the router, to the end of its body.
+async fn request(app: Router, path: &str) -> u16 {
+    let request = Request::get(path).body(Body::empty()).expect("a request");
+    let response = app.oneshot(request).await.expect("infallible");
+    let status = response.status().as_u16();
+    axum::body::to_bytes(response.into_body(), usize::MAX).await.expect("no error");
+    status
+}
+
+#[track_caller]
+fn assert_tree(recorder: &Recorder, expected: &str) {
+    recorder.assert_all_ended();
+    recorder.assert_tree(expected);
+}
+
+#[tokio::test]
+async fn a_span_is_named_after_its_route() {
+    let recorder = Recorder::new();
+    let app = Router::new().route("/users/{id}", get(hello)).layer(layer(&recorder));
+    assert_eq!(request(app, "/users/42").await, 200);
+    assert_tree(&recorder, "SERVER GET /users/{id} {http.route=/users/{id}, url.path=/users/42}");
+}
+
+#[tokio::test]
+async fn a_path_that_nobody_serves_names_nothing() {
+    let recorder = Recorder::new();
+    let app = Router::new().route("/users/{id}", get(hello)).layer(layer(&recorder));
+    assert_eq!(request(app, "/made/up").await, 404);
+    assert_tree(&recorder, "SERVER GET {url.path=/made/up, http.response.status_code=404}");
+    assert!(recorder.spans()[0].attributes.get("http.route").is_none());
+}
+
+#[tokio::test]
+async fn a_nested_router_has_the_whole_route() {
+    let recorder = Recorder::new();
+    let users = Router::new().route("/{id}", get(hello));
+    let app = Router::new().nest("/users", users).layer(layer(&recorder));
+    request(app, "/users/42").await;
+    assert_tree(&recorder, "SERVER GET /users/{id} {http.route=/users/{id}}");
+}
+
+#[tokio::test]
+async fn a_nested_service_has_the_whole_route_from_its_own_layer() {
+    let recorder = Recorder::new();
+    let users = Router::new().route("/{id}", get(hello)).layer(layer(&recorder));
+    let app = Router::new().nest_service("/users", users).layer(layer(&recorder));
+    request(app, "/users/42").await;
+    // One span of two layers: the outer one has started it, the inner one has named it.
+    assert_tree(&recorder, "SERVER GET /users/{id} {http.route=/users/{id}}");
+}
+
+#[tokio::test]
+async fn a_layer_on_both_routers_makes_one_span() {
+    let recorder = Recorder::new();
+    let users = Router::new().route("/{id}", get(hello)).layer(layer(&recorder));
+    let app = Router::new().nest("/users", users).layer(layer(&recorder));
+    request(app, "/users/42").await;
+    assert_tree(&recorder, "SERVER GET /users/{id} {http.route=/users/{id}}");
+}
+
+#[tokio::test]
+async fn a_merged_router_keeps_its_own_layer() {
+    let recorder = Recorder::new();
+    let inside = Router::new().route("/inside", get(hello)).layer(layer(&recorder));
+    let app = Router::new().route("/health", get(hello)).merge(inside);
+    request(app.clone(), "/health").await;
+    request(app, "/inside").await;
+    assert_tree(&recorder, "SERVER GET /inside");
+}
+
+#[tokio::test]
+async fn a_layer_around_the_whole_router_is_named_from_within() {
+    let recorder = Recorder::new();
+    let app = Router::new().route("/users/{id}", get(hello)).layer(layer(&recorder));
+    let around = tower::ServiceBuilder::new().layer(layer(&recorder)).service(app);
+    let request = Request::get("/users/42").body(Body::empty()).expect("a request");
+    let response = around.oneshot(request).await.expect("infallible");
+    axum::body::to_bytes(Body::new(response.into_body()), usize::MAX).await.expect("no error");
+    assert_tree(&recorder, "SERVER GET /users/{id} {http.route=/users/{id}}");
+}
+
+#[tokio::test]
+async fn the_peer_is_told_where_the_router_knows_it() {
+    let peer = SocketAddr::from(([192, 0, 2, 7], 4711));
+    let recorder = Recorder::new();
+    let app = Router::new().route("/", get(hello)).layer(layer(&recorder));
+    let mut request = Request::get("/").body(Body::empty()).expect("a request");
+    request.extensions_mut().insert(axum::extract::ConnectInfo(peer));
+    let response = app.oneshot(request).await.expect("infallible");
+    axum::body::to_bytes(response.into_body(), usize::MAX).await.expect("no error");
+    assert_tree(
+        &recorder,
+        "SERVER GET / {client.address=192.0.2.7, network.peer.address=192.0.2.7, network.peer.port=4711}",
+    );
+}
+
+#[tokio::test]
+async fn the_handler_reaches_its_span() {
+    let recorder = Recorder::new();
+    let handler = async || {
+        boundary().set_attribute("order.id", 42);
+        "ordered"
+    };
+    let app = Router::new().route("/", get(handler)).layer(layer(&recorder));
+    request(app, "/").await;
+    assert_tree(&recorder, "SERVER GET / {order.id=42}");
+}
