@@ -82,9 +82,8 @@ pub struct Summary {
     pub pending: usize,
     /// How many spans rightly continue somebody else's trace.
     pub external_allowed: usize,
-    /// How often a context crossed a boundary whole.
-    ///
-    /// Of `task` only what spans show by themselves: work that outlived the span it began under.
+    /// How often a context crossed a boundary between processes whole. What a task or a thread
+    /// carried leaves no trace in the spans.
     #[serde(serialize_with = "json::by_class")]
     pub boundaries: BTreeMap<Class, usize>,
 }
@@ -107,7 +106,7 @@ pub struct Break {
     pub span_id: SpanId,
     /// Why it is held for an orphan, in a sentence.
     pub reason: String,
-    /// The call to use instead; `None` where no call would have helped.
+    /// The call to use instead; `None` where no call of ours would have helped.
     pub replacement: Option<&'static str>,
 }
 
@@ -134,16 +133,13 @@ impl Answer {
     }
 }
 
-/// The call that keeps the context where a break of this class lost it.
+/// The call that keeps the context where a break of this class lost it, if there is one yet.
 #[must_use]
-pub const fn replacement(class: Class) -> &'static str {
+pub const fn replacement(class: Class) -> Option<&'static str> {
     match class {
-        Class::Http => "throughline::reqwest::ClientMiddleware",
-        Class::Grpc => "throughline::tonic::ClientLayer",
-        Class::Kafka => "throughline::kafka::FutureProducer and StreamConsumer",
-        Class::Sqs => "throughline::sqs::Interceptor",
-        Class::Process => "throughline::task::Command::propagate",
-        Class::Task => "throughline::task::spawn (or spawn_blocking, thread::spawn, in_context)",
+        Class::Http => Some("throughline::reqwest::ClientMiddleware"),
+        Class::Task => Some("throughline::task::spawn (or spawn_blocking)"),
+        Class::Grpc | Class::Kafka | Class::Sqs | Class::Process => None,
     }
 }
 
@@ -248,7 +244,7 @@ fn lost_root(span: &Span, processes: &Processes<'_>) -> Break {
             span.kind
         );
     }
-    found.replacement = Some(replacement(found.class));
+    found.replacement = replacement(found.class);
     found
 }
 
@@ -275,10 +271,5 @@ fn crossing(node: Node<'_>) -> Option<Class> {
     if let Some(class) = span.facts().protocol() {
         return Some(class);
     }
-    if Origin::of(span) != Origin::of(parent) {
-        return Some(Class::Process);
-    }
-    // A client's span may outlive its parent too, by a body that is read later.
-    let outlived = span.end_time_unix_nano > parent.end_time_unix_nano;
-    (outlived && span.kind == root::Kind::Internal).then_some(Class::Task)
+    (Origin::of(span) != Origin::of(parent)).then_some(Class::Process)
 }

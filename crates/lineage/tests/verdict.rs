@@ -15,8 +15,7 @@ fn a_whole_trace_is_unbroken_and_its_boundaries_are_counted() {
     assert_eq!((summary.traces, summary.spans, summary.orphans), (1, 6, 0));
     assert_eq!(summary.broken_traces, 0);
     assert!(summary.services.iter().eq(["fulfilment", "gateway", "orders"]));
-    // Two requests, and a task that outlived the request it was spawned in.
-    assert_eq!(summary.boundaries, [(Class::Http, 2), (Class::Task, 1)].into());
+    assert_eq!(summary.boundaries, [(Class::Http, 2)].into());
 }
 
 #[test]
@@ -103,7 +102,7 @@ fn the_first_span_of_a_child_process_is_a_break_of_the_process() {
     let classes: Vec<_> =
         verdict.breaks.iter().map(|found| (found.class, found.span.as_str())).collect();
     assert_eq!(classes, [(Class::Process, "print label"), (Class::Task, "tidy up")]);
-    assert_eq!(verdict.breaks[0].replacement, Some("throughline::task::Command::propagate"));
+    assert_eq!(verdict.breaks[0].replacement, None, "there is no call for it yet");
     assert!(verdict.breaks[0].reason.contains("fulfilment"), "{verdict}");
 
     // A parent that sends no spans is a shell, or whatever starts services here.
@@ -199,7 +198,7 @@ fn breaks_alike_are_told_once_and_escaped() {
 3 traces, 3 spans, 1 service, 3 orphans
 broken task: `audit\\u{1b}[2J\\n\\u{202e}` in or\\tders, 3 times, first in trace 01010101010101010101010101010101, span 0101010101010101
   nobody carried the context to where this internal span was started: a spawn, a thread or a channel
-  use throughline::task::spawn (or spawn_blocking, thread::spawn, in_context)
+  use throughline::task::spawn (or spawn_blocking)
 ",
     );
 }
@@ -214,6 +213,6 @@ fn programs_get_the_same_verdict() {
     assert_eq!(verdict["breaks"][0]["class"], "http");
     assert_eq!(verdict["breaks"][0]["answer"], "broken");
     assert_eq!(verdict["breaks"][0]["trace_id"], trace(2).to_string());
-    assert_eq!(verdict["summary"]["boundaries"], serde_json::json!({"http": 1, "task": 1}));
+    assert_eq!(verdict["summary"]["boundaries"], serde_json::json!({"http": 1}));
     assert_eq!(verdict["summary"]["services"][0], "fulfilment");
 }
