@@ -165,3 +165,17 @@ fn another_format_is_left_to_its_propagator() {
     let linked = config.trust(Trust::Link).extract(&headers(&[("x-trace", value)]));
     assert_eq!(linked.outcome(), Outcome::Untrusted);
 }
+
+/// The one test of this binary that sets the global propagator; the others bring their own.
+#[test]
+fn a_global_propagator_is_followed_once_there_is_one() {
+    let config = Config::new("test", "1");
+    let w3c = headers(&[("traceparent", TRACEPARENT)]);
+    let other = headers(&[("x-trace", "0af7651916cd43dd8448eb211c80319c:b7ad6b7169203331")]);
+    assert_eq!(config.extract(&w3c).outcome(), Outcome::Continued);
+    assert_eq!(config.extract(&other).outcome(), Outcome::Absent);
+
+    opentelemetry::global::set_text_map_propagator(XTrace::new());
+    assert_eq!(config.extract(&w3c).outcome(), Outcome::Absent);
+    assert_eq!(config.extract(&other).outcome(), Outcome::Continued);
+}
