@@ -175,6 +175,7 @@ pub(super) fn is_current(seen: &Seen, span: &Span, moment: &str) -> Outcome {
 
 /// Whether this context is the one that came, unchanged.
 pub(super) fn is_same(seen: &SpanContext, came: &SpanContext, what: &str) -> Outcome {
+    ensure!(seen.is_valid(), "{what} is gone: there is none");
     let print = |context: &SpanContext| traceparent::print(context).as_str().to_owned();
     ensure!(
         print(seen) == print(came),
