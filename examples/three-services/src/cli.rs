@@ -2,8 +2,12 @@
 
 use std::fmt;
 use std::path::PathBuf;
+use std::str::FromStr;
 
+use clap::builder::PossibleValue;
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use reqwest::Url;
+use throughline::lineage::Class;
 
 /// Three services, one unbroken trace an order.
 #[derive(Debug, Parser)]
@@ -37,7 +41,7 @@ pub(crate) struct DemoArgs {
     /// How many orders to have under way at once
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1_000))]
     pub(crate) concurrency: u32,
-    /// Swap one call for the raw library's, or each in its turn
+    /// Swap one call for the raw library's (http, spawn), or each in its turn (all)
     #[arg(long = "break", value_name = "LEG")]
     pub(crate) broken: Option<BreakArg>,
     /// How many traces to show as trees
@@ -93,7 +97,7 @@ pub(crate) struct GatewayArgs {
     pub(crate) internal_port: u16,
     /// Where `orders` listens
     #[arg(long, value_name = "URL")]
-    pub(crate) orders: String,
+    pub(crate) orders: Url,
 }
 
 #[derive(Args, Debug)]
@@ -102,7 +106,7 @@ pub(crate) struct OrdersArgs {
     pub(crate) service: ServiceArgs,
     /// Where `fulfilment` listens
     #[arg(long, value_name = "URL")]
-    pub(crate) fulfilment: String,
+    pub(crate) fulfilment: Url,
 }
 
 #[derive(Args, Debug)]
@@ -120,12 +124,20 @@ pub(crate) enum Leg {
     Spawn,
 }
 
+impl Leg {
+    /// The class of break that its raw call has to be named as.
+    pub(crate) fn class(self) -> Class {
+        match self {
+            Leg::Http => Class::Http,
+            Leg::Spawn => Class::Task,
+        }
+    }
+}
+
 impl fmt::Display for Leg {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Leg::Http => "http",
-            Leg::Spawn => "spawn",
-        })
+        let value = self.to_possible_value();
+        f.write_str(value.as_ref().map_or("", PossibleValue::get_name))
     }
 }
 
@@ -136,17 +148,16 @@ pub(crate) enum BreakArg {
     All,
 }
 
-impl ValueEnum for BreakArg {
-    fn value_variants<'a>() -> &'a [Self] {
-        &[BreakArg::One(Leg::Http), BreakArg::One(Leg::Spawn), BreakArg::All]
-    }
+impl FromStr for BreakArg {
+    type Err = String;
 
-    fn to_possible_value(&self) -> Option<clap::builder::PossibleValue> {
-        match self {
-            BreakArg::One(leg) => leg.to_possible_value(),
-            BreakArg::All => {
-                Some(clap::builder::PossibleValue::new("all").help("each in its turn, in a table"))
-            }
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text == "all" {
+            return Ok(BreakArg::All);
         }
+        Leg::from_str(text, false).map(BreakArg::One).map_err(|_| {
+            let legs: Vec<_> = Leg::value_variants().iter().map(ToString::to_string).collect();
+            format!("there is no such leg; choose one of {}, or all", legs.join(", "))
+        })
     }
 }

@@ -3,6 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::str::FromStr;
 
 use throughline::lineage::otlp::ReadError;
 use throughline::telemetry::InitError;
@@ -19,6 +20,8 @@ pub(crate) enum Error {
     Serve { service: &'static str, cause: io::Error },
     #[error("{service}: {cause}")]
     Telemetry { service: &'static str, cause: InitError },
+    #[error("{service}: {url} is no address of a service: {cause}")]
+    Url { service: &'static str, url: reqwest::Url, cause: <reqwest::Url as FromStr>::Err },
     #[error("{service} stopped before it was ready ({how}){said}")]
     NotStarted { service: &'static str, how: String, said: String },
     #[error(
@@ -45,9 +48,12 @@ pub(crate) enum Error {
     Write { path: PathBuf, cause: io::Error },
     #[error("cannot print: {0}")]
     Output(io::Error),
-    /// Whoever read our output has seen enough.
-    #[error("")]
-    OutputClosed,
+    #[error("cannot make an HTTP client: {0}")]
+    Customer(String),
+    #[error("--json and --spans need the spans here, but {0} sends them elsewhere; unset it")]
+    NotHere(&'static str),
+    #[error("--break all makes several runs, and --spans keeps one: name a leg")]
+    ManyRuns,
 }
 
 impl Error {
@@ -56,15 +62,6 @@ impl Error {
             // As a shell tells it: 128 and the number of SIGINT.
             Error::Interrupted => ExitCode::from(130),
             _ => ExitCode::FAILURE,
-        }
-    }
-}
-
-impl From<io::Error> for Error {
-    fn from(error: io::Error) -> Self {
-        match error.kind() {
-            io::ErrorKind::BrokenPipe => Error::OutputClosed,
-            _ => Error::Output(error),
         }
     }
 }

@@ -18,7 +18,6 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use crate::cli::{Cli, Command};
-use crate::error::Error;
 
 fn main() -> ExitCode {
     let Cli { command, demo } = Cli::parse();
@@ -31,7 +30,6 @@ fn main() -> ExitCode {
     };
     match result {
         Ok(code) => code,
-        Err(Error::OutputClosed) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("{error}");
             error.exit_code()

@@ -2,12 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
-use std::io::{self, BufReader, BufWriter, Write};
-use std::path::Path;
+use std::io::{self, BufReader, BufWriter, ErrorKind, Write};
 use std::process::ExitCode;
 
 use serde::Serialize;
-use throughline::lineage::{Forest, Settings, Span, TraceId, Verdict, otlp};
+use throughline::lineage::{Forest, Settings, Span, Trace, TraceId, Verdict, otlp};
 
 use crate::cli::VerdictArgs;
 use crate::error::Error;
@@ -26,9 +25,8 @@ pub(crate) fn run(args: &VerdictArgs) -> Result<ExitCode, Error> {
 }
 
 /// Writes the spans as OTLP JSON lines.
-pub(crate) fn keep(path: &Path, spans: &[Span]) -> Result<(), Error> {
-    let written = File::create(path).and_then(|file| otlp::write(BufWriter::new(file), spans));
-    written.map_err(|cause| Error::Write { path: path.to_owned(), cause })
+pub(crate) fn keep(file: File, spans: &[Span]) -> io::Result<()> {
+    otlp::write(BufWriter::new(file), spans)
 }
 
 /// What the spans say.
@@ -37,6 +35,8 @@ pub(crate) struct Judgement {
     pub(crate) verdict: Verdict,
     /// The traces in which each order is found.
     orders: BTreeMap<String, BTreeSet<TraceId>>,
+    /// What whoever placed the orders knows, and no span tells: that some left none.
+    shortfall: Option<String>,
 }
 
 impl Judgement {
@@ -50,16 +50,34 @@ impl Judgement {
                 orders.entry(id.to_owned()).or_default().insert(span.trace_id);
             }
         }
-        Judgement { forest, verdict, orders }
+        Judgement { forest, verdict, orders, shortfall: None }
     }
 
-    fn orders_in_pieces(&self) -> usize {
-        self.orders.values().filter(|traces| traces.len() != 1).count()
+    /// Compares with what was placed: nothing that is lost without a trace may pass.
+    pub(crate) fn expect(mut self, placed: u32, failed: usize) -> Self {
+        let missing = (placed as usize).saturating_sub(self.orders.len());
+        let mut parts = Vec::new();
+        if failed > 0 {
+            parts.push(format!("{failed} of {placed} orders failed"));
+        }
+        if missing > 0 {
+            parts.push(format!("{missing} of {placed} orders left no span"));
+        }
+        self.shortfall = (!parts.is_empty()).then(|| parts.join(", "));
+        self
+    }
+
+    fn in_pieces(&self) -> impl Iterator<Item = (&String, usize)> {
+        let counts = self.orders.iter().map(|(id, traces)| (id, traces.len()));
+        counts.filter(|(_, traces)| *traces != 1)
     }
 
     /// Whether there are orders, each of them is one trace, and no span has lost its parent.
     pub(crate) fn is_whole(&self) -> bool {
-        self.verdict.is_unbroken() && !self.orders.is_empty() && self.orders_in_pieces() == 0
+        self.verdict.is_unbroken()
+            && !self.orders.is_empty()
+            && self.in_pieces().next().is_none()
+            && self.shortfall.is_none()
     }
 
     pub(crate) fn exit_code(&self) -> ExitCode {
@@ -68,26 +86,47 @@ impl Judgement {
 
     /// The closing line.
     fn line(&self) -> String {
-        let (orders, summary) = (self.orders.len(), &self.verdict.summary);
+        let (orders, summary) = (count(self.orders.len(), "order"), &self.verdict.summary);
         if self.is_whole() {
-            return format!("PASS  {orders} orders in {summary}");
+            return format!("PASS  {orders} in {summary}");
         }
-        if orders == 0 {
-            return format!("FAIL  no span tells of an order: {summary}");
+        let mut reasons = self.places();
+        reasons.extend(self.shortfall.clone());
+        if self.orders.is_empty() {
+            reasons.push("no span tells of an order".to_owned());
         }
+        let pieces = self.in_pieces().count();
+        match self.in_pieces().next() {
+            Some((id, traces)) if reasons.is_empty() => reasons.push(format!(
+                "order {} is spread over {traces} traces, and none of them has an orphan: it was \
+                 placed twice, or a context was replaced on the way",
+                id.escape_debug()
+            )),
+            Some(_) => reasons.push(format!("{pieces} of {orders} in pieces")),
+            None => {}
+        }
+        format!("FAIL  {}: {summary}", reasons.join("; "))
+    }
+
+    /// Where contexts were lost, by class, service and span.
+    fn places(&self) -> Vec<String> {
         let mut places = BTreeMap::<_, (usize, Option<&str>)>::new();
         for found in &self.verdict.breaks {
             let place = places.entry((found.class, &found.service, &found.span)).or_default();
             *place = (place.0 + 1, found.replacement);
         }
-        let places = places.into_iter().map(|((class, service, span), (count, replacement))| {
+        let places = places.into_iter().map(|((class, service, span), (times, replacement))| {
             let hint = replacement.map(|call| format!(", use {call}")).unwrap_or_default();
-            format!("{class} broken at `{span}` of {service} ({count} times{hint})")
+            // Names come from outside, and this goes to a terminal.
+            let (service, span) = (service.escape_debug(), span.escape_debug());
+            format!("{class} broken at `{span}` of {service} ({}{hint})", count(times, "time"))
         });
-        let places = places.collect::<Vec<_>>().join(", ");
-        let pieces = self.orders_in_pieces();
-        format!("FAIL  {places}; {pieces} of {orders} orders in pieces: {summary}")
+        places.collect()
     }
+}
+
+fn count(number: usize, what: &str) -> String {
+    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
 }
 
 /// How a judgement is shown.
@@ -101,38 +140,76 @@ struct Json<'a> {
     passed: bool,
     orders: usize,
     orders_in_pieces: usize,
+    shortfall: Option<&'a str>,
     verdict: &'a Verdict,
-    traces: &'a [throughline::lineage::Trace],
+    traces: &'a [Trace],
 }
 
 impl Output {
     pub(crate) fn print(&self, judgement: &Judgement) -> Result<(), Error> {
         let mut out = io::stdout().lock();
-        if self.json {
-            let json = Json {
-                passed: judgement.is_whole(),
-                orders: judgement.orders.len(),
-                orders_in_pieces: judgement.orders_in_pieces(),
-                verdict: &judgement.verdict,
-                traces: judgement.forest.traces(),
-            };
-            serde_json::to_writer_pretty(&mut out, &json).map_err(io::Error::from)?;
-            writeln!(out)?;
-            return Ok(());
-        }
+        let printed =
+            if self.json { json(&mut out, judgement) } else { self.text(&mut out, judgement) };
+        printed_or_closed(printed.and_then(|()| out.flush()))
+    }
+
+    fn text(&self, out: &mut impl Write, judgement: &Judgement) -> io::Result<()> {
         let traces = judgement.forest.traces();
         for trace in traces.iter().take(self.trees) {
             writeln!(out, "{trace}")?;
         }
         if self.trees > 0 && traces.len() > self.trees {
-            let more = traces.len() - self.trees;
-            writeln!(out, "and {more} more traces, which --trees shows\n")?;
+            let more = count(traces.len() - self.trees, "more trace");
+            writeln!(out, "and {more}, which --trees shows\n")?;
         }
-        if !judgement.is_whole() {
+        if !judgement.verdict.is_unbroken() {
             writeln!(out, "{}", judgement.verdict)?;
         }
-        writeln!(out, "{}", judgement.line())?;
-        out.flush()?;
+        writeln!(out, "{}", judgement.line())
+    }
+}
+
+fn json(out: &mut impl Write, judgement: &Judgement) -> io::Result<()> {
+    let json = Json {
+        passed: judgement.is_whole(),
+        orders: judgement.orders.len(),
+        orders_in_pieces: judgement.in_pieces().count(),
+        shortfall: judgement.shortfall.as_deref(),
+        verdict: &judgement.verdict,
+        traces: judgement.forest.traces(),
+    };
+    serde_json::to_writer_pretty(&mut *out, &json)?;
+    writeln!(out)
+}
+
+/// Whoever reads our output may stop when he has seen enough; the exit status stays what it is.
+pub(crate) fn printed_or_closed(result: io::Result<()>) -> Result<(), Error> {
+    match result {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(Error::Output(error)),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use throughline::lineage::{Kind, Span};
+
+    use super::Judgement;
+
+    #[test]
+    fn an_order_that_failed_or_left_no_span_does_not_pass() -> Result<(), Box<dyn std::error::Error>>
+    {
+        let mut order = Span::new(
+            "4bf92f3577b34da6a3ce929d0e0e4736".parse()?,
+            "00f067aa0ba902b7".parse()?,
+            "POST",
+        );
+        order.kind = Kind::Server;
+        order.attributes.push("order.id", "order-1");
+        let judge = |placed, failed| Judgement::of(vec![order.clone()]).expect(placed, failed);
+        assert!(judge(1, 0).line().starts_with("PASS  1 order in 1 trace"));
+        assert!(judge(1, 1).line().starts_with("FAIL  1 of 1 orders failed: "));
+        assert!(judge(3, 0).line().starts_with("FAIL  2 of 3 orders left no span: "));
         Ok(())
     }
 }

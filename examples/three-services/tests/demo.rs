@@ -230,17 +230,63 @@ fn spans_that_go_elsewhere_are_not_judged() {
     let demo = demo().env("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint).output();
     let demo = said(demo.expect("the demo starts"));
     assert_eq!(demo.code, Some(0), "{}{}", demo.out, demo.err);
-    assert_contains(&demo.out, &["3 orders placed, 0 failed", "lost", endpoint]);
+    assert_contains(&demo.out, &["3 orders placed, 0 failed", "OTEL_EXPORTER_OTLP_ENDPOINT"]);
+    assert_contains(&demo.err, &["The services complained", "lost"]);
     assert!(!demo.out.contains("PASS"), "{}", demo.out);
+}
+
+#[test]
+fn the_environment_of_the_user_is_not_the_demos() {
+    let nowhere = "http://127.0.0.1:1";
+    let demo = demo()
+        .env("RUST_LOG", "off")
+        .env("HTTP_PROXY", nowhere)
+        .env("http_proxy", nowhere)
+        .env("OTEL_EXPORTER_OTLP_ENDPOINT", "")
+        .env("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", nowhere)
+        .env("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc")
+        .env("OTEL_SDK_DISABLED", "true")
+        .env("OTEL_TRACES_SAMPLER", "always_off")
+        .output();
+    let demo = said(demo.expect("the demo starts"));
+    assert_eq!(demo.code, Some(0), "{}{}", demo.out, demo.err);
+    assert!(demo.closing().starts_with("PASS"), "{}", demo.out);
+}
+
+#[test]
+fn a_reader_who_has_seen_enough_changes_no_verdict() {
+    let mut demo = demo()
+        .args(["--break", "http", "--json"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("the demo starts");
+    drop(demo.stdout.take());
+    assert_eq!(demo.wait().expect("the demo ends").code(), Some(1));
+}
+
+#[test]
+fn an_order_in_two_whole_traces_is_in_pieces() {
+    let path = file("twice.jsonl");
+    let kept = run(&["--orders", "1", "--spans", path.to_str().expect("UTF-8")]);
+    assert_eq!(kept.code, Some(0), "{}{}", kept.out, kept.err);
+    let once = std::fs::read_to_string(&path).expect("the spans were kept");
+    let id = once.split("\"traceId\":\"").nth(1).expect("a span").get(..32).expect("an id");
+    let again = once.replace(id, "0123456789abcdef0123456789abcdef");
+    std::fs::write(&path, format!("{once}{again}")).expect("written");
+    let twice = run(&["verdict", "--spans", path.to_str().expect("UTF-8")]);
+    assert_eq!(twice.code, Some(1));
+    assert_contains(twice.closing(), &["FAIL  order order-1 is spread over 2 traces"]);
 }
 
 /// Processes of one run, found by a mark in their environment.
 #[cfg(target_os = "linux")]
 mod processes {
     use super::*;
+    use std::os::unix::process::CommandExt;
     use std::time::{Duration, Instant};
 
-    use rustix::process::{Pid, Signal, kill_process};
+    use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 
     const MARK: &str = "THREE_SERVICES_TEST_RUN";
 
@@ -257,6 +303,8 @@ mod processes {
                 .args(["--orders", "100000", "--trees", "0"])
                 .env(MARK, &mark)
                 .stdin(Stdio::null())
+                // As a shell starts it: in the foreground's process group.
+                .process_group(0)
                 .stdout(Stdio::piped())
                 .stderr(Stdio::piped())
                 .spawn()
@@ -331,7 +379,8 @@ mod processes {
     fn ctrl_c_is_told_and_nobody_is_left() {
         let run = Run::start("interrupted");
         run.wait_until_started();
-        kill_process(pid(&run.demo), Signal::INT).expect("it runs");
+        // A terminal sends it to the whole group.
+        kill_process_group(pid(&run.demo), Signal::INT).expect("it runs");
         let (said, mark) = run.end();
         assert_eq!(said.code, Some(130), "{}", said.err);
         assert_contains(&said.err, &["interrupted: the three services were stopped"]);

@@ -1,7 +1,7 @@
 //! The three services as processes: started, watched, stopped.
 
 use std::collections::VecDeque;
-use std::process::{ExitStatus, Stdio};
+use std::process::Stdio;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tokio::task::JoinHandle;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::cli::Leg;
 use crate::error::Error;
@@ -79,10 +79,17 @@ impl<'a> Children<'a> {
         if let Some(leg) = self.broken {
             command.args(["--break", &leg.to_string()]);
         }
-        command.env("OTEL_SERVICE_NAME", name);
         if let Sink::Here(endpoint) = self.sink {
+            // What the user's environment says of exporters and samplers is meant for his own.
+            for (variable, _) in std::env::vars_os() {
+                if variable.to_string_lossy().starts_with("OTEL_") {
+                    command.env_remove(variable);
+                }
+            }
             command.env("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint);
+            command.env("NO_PROXY", "127.0.0.1");
         }
+        command.env("OTEL_SERVICE_NAME", name);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         // A Ctrl-C is for the demo, which stops them in order.
         command.process_group(0).kill_on_drop(true);
@@ -116,7 +123,8 @@ impl<'a> Children<'a> {
         let Some(service) = self.running.last_mut() else {
             return Error::NotStarted { service: name, how: String::new(), said: String::new() };
         };
-        let how = service.process.wait().await.map_or_else(|error| error.to_string(), describe);
+        let ended = service.process.wait().await;
+        let how = ended.map_or_else(|error| error.to_string(), |status| status.to_string());
         service.hear_out().await;
         Error::NotStarted { service: name, how, said: service.said() }
     }
@@ -126,7 +134,7 @@ impl<'a> Children<'a> {
         loop {
             for service in &mut self.running {
                 if let Ok(Some(status)) = service.process.try_wait() {
-                    let how = describe(status);
+                    let how = status.to_string();
                     service.hear_out().await;
                     return Error::Died { service: service.name, how, said: service.said() };
                 }
@@ -139,9 +147,10 @@ impl<'a> Children<'a> {
     /// sent its last spans. What they complained of is the result.
     pub(crate) async fn stop(mut self) -> Result<String, Error> {
         let mut result = Ok(String::new());
+        let deadline = Instant::now() + STOP;
         while let Some(mut service) = self.running.pop() {
             service.terminate();
-            if timeout(STOP, service.process.wait()).await.is_err() {
+            if timeout_at(deadline, service.process.wait()).await.is_err() {
                 // It may have ended in this very moment.
                 let _gone = service.process.kill().await;
                 let error = Error::NotStopped { service: service.name, seconds: STOP.as_secs() };
@@ -180,10 +189,6 @@ impl Service {
     }
 }
 
-fn describe(status: ExitStatus) -> String {
-    status.to_string()
-}
-
 /// Reads a service's log until it says where it listens, and keeps reading in the background.
 async fn listening(
     stdout: Option<ChildStdout>,
@@ -192,14 +197,12 @@ async fn listening(
 ) -> Option<Listening> {
     let mut lines = BufReader::new(stdout?).lines();
     while let Ok(Some(line)) = lines.next_line().await {
-        let said = remember(&log, line, show);
-        if said["message"] == LISTENING
-            && let Some(url) = said["fields"]["url"].as_str()
-        {
+        if let Some(url) = line.strip_prefix(LISTENING) {
             let url = url.to_owned();
             let reader = tokio::spawn(keep(lines.into_inner(), log, show));
             return Some(Listening { url, reader });
         }
+        remember(&log, line, show);
     }
     None
 }
@@ -215,8 +218,8 @@ async fn keep(
     }
 }
 
-/// Keeps a line that is a complaint, and takes it apart if it is one of a JSON log.
-fn remember(log: &Mutex<VecDeque<String>>, line: String, show: bool) -> Value {
+/// Keeps a line that is a complaint.
+fn remember(log: &Mutex<VecDeque<String>>, line: String, show: bool) {
     if show {
         eprintln!("{line}");
     }
@@ -228,12 +231,11 @@ fn remember(log: &Mutex<VecDeque<String>>, line: String, show: bool) -> Value {
             let text = |key: &str| said[key].as_str().unwrap_or_default().to_owned();
             format!("{} {}: {}", text("service.name"), text("level"), text("message"))
         }
-        Some(_) => return said,
+        Some(_) => return,
     };
     let mut log = log.lock().unwrap_or_else(PoisonError::into_inner);
     if log.len() == KEPT_LINES {
         log.pop_front();
     }
     log.push_back(complaint);
-    said
 }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::error::Error;
 use crate::order::Order;
 
 /// What became of the orders.
@@ -31,8 +32,21 @@ impl fmt::Display for Placed {
     }
 }
 
-pub(crate) async fn place(gateway: &str, orders: u32, concurrency: u32) -> Placed {
-    let http = reqwest::Client::new();
+impl Placed {
+    /// To the side of the verdict: what the customers and the services say.
+    pub(crate) fn tell_what_went_wrong(&self) {
+        if !self.failures.is_empty() {
+            eprintln!("{self}");
+        }
+        if !self.complaints.is_empty() {
+            eprintln!("The services complained:{}", self.complaints);
+        }
+    }
+}
+
+pub(crate) async fn place(gateway: &str, orders: u32, concurrency: u32) -> Result<Placed, Error> {
+    let http = reqwest::Client::builder().no_proxy().build();
+    let http = http.map_err(|error| Error::Customer(error.to_string()))?;
     let mut placed = Placed { orders, ..Placed::default() };
     let mut running = tokio::task::JoinSet::new();
     for number in 1..=orders {
@@ -44,7 +58,7 @@ pub(crate) async fn place(gateway: &str, orders: u32, concurrency: u32) -> Place
     while let Some(result) = running.join_next().await {
         placed.note(Some(result));
     }
-    placed
+    Ok(placed)
 }
 
 impl Placed {

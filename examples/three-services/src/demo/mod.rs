@@ -4,6 +4,8 @@ mod children;
 mod compare;
 mod load;
 
+use std::fs::File;
+use std::io::Write;
 use std::process::ExitCode;
 
 use throughline::lineage::Span;
@@ -14,7 +16,7 @@ use self::children::{Children, Sink};
 use self::load::Placed;
 use crate::cli::{BreakArg, DemoArgs, Leg};
 use crate::error::Error;
-use crate::verdict::{Judgement, Output};
+use crate::verdict::{Judgement, Output, keep, printed_or_closed};
 
 /// Where spans go if they don't come to us.
 const ENDPOINT: &str = "OTEL_EXPORTER_OTLP_ENDPOINT";
@@ -36,18 +38,25 @@ pub(crate) fn run(args: &DemoArgs) -> Result<ExitCode, Error> {
 
 /// One run of the demo, to its verdict.
 async fn once(args: &DemoArgs, broken: Option<Leg>) -> Result<ExitCode, Error> {
-    if let Ok(endpoint) = std::env::var(ENDPOINT) {
-        return elsewhere(args, broken, &endpoint).await;
+    if std::env::var(ENDPOINT).is_ok_and(|endpoint| !endpoint.trim().is_empty()) {
+        return elsewhere(args, broken).await;
     }
+    // Before anything runs: who can't keep the spans should hear of it now.
+    let file = match &args.spans {
+        Some(path) => {
+            let created = File::create(path);
+            Some(created.map_err(|cause| Error::Write { path: path.clone(), cause })?)
+        }
+        None => None,
+    };
     let Run { placed, spans } = record(args, broken).await?;
-    if let Some(path) = &args.spans {
-        crate::verdict::keep(path, &spans)?;
+    if let (Some(file), Some(path)) = (file, &args.spans) {
+        keep(file, &spans).map_err(|cause| Error::Write { path: path.clone(), cause })?;
     }
-    let judgement = Judgement::of(spans);
+    let judgement = Judgement::of(spans).expect(placed.orders, placed.failures.len());
     Output { trees: args.trees, json: args.json }.print(&judgement)?;
-    if !placed.failures.is_empty() {
-        eprintln!("{placed}");
-        return Ok(ExitCode::FAILURE);
+    if !judgement.is_whole() {
+        placed.tell_what_went_wrong();
     }
     Ok(judgement.exit_code())
 }
@@ -69,17 +78,18 @@ async fn record(args: &DemoArgs, broken: Option<Leg>) -> Result<Run, Error> {
 }
 
 /// Runs the services against a collector of the user's, who will look at the traces there.
-async fn elsewhere(
-    args: &DemoArgs,
-    broken: Option<Leg>,
-    endpoint: &str,
-) -> Result<ExitCode, Error> {
-    let placed = place_orders(args, broken, &Sink::Elsewhere).await?;
-    println!("{placed}");
-    if !placed.complaints.is_empty() {
-        println!("The services complained:{}", placed.complaints);
+async fn elsewhere(args: &DemoArgs, broken: Option<Leg>) -> Result<ExitCode, Error> {
+    if args.json || args.spans.is_some() {
+        return Err(Error::NotHere(ENDPOINT));
     }
-    println!("The spans went to {endpoint} ({ENDPOINT}), so they are not judged here.");
+    let placed = place_orders(args, broken, &Sink::Elsewhere).await?;
+    let mut out = std::io::stdout().lock();
+    // The endpoint itself isn't shown: it may hold a password.
+    printed_or_closed(writeln!(
+        out,
+        "{placed}\nThe spans went to the collector of {ENDPOINT}, so they are not judged here."
+    ))?;
+    placed.tell_what_went_wrong();
     Ok(if placed.failures.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
@@ -92,8 +102,13 @@ async fn place_orders(args: &DemoArgs, broken: Option<Leg>, sink: &Sink) -> Resu
         _ = interrupt.recv() => Err(Error::Interrupted),
         _ = terminate.recv() => Err(Error::Interrupted),
     };
-    // Whatever happened, nothing of ours is left running.
-    let stopped = children.stop().await;
+    // Whatever happened, nothing of ours is left running. Who asks a second time doesn't want to
+    // wait: the services are killed.
+    let stopped = tokio::select! {
+        stopped = children.stop() => stopped,
+        _ = interrupt.recv() => Err(Error::Interrupted),
+        _ = terminate.recv() => Err(Error::Interrupted),
+    };
     let mut placed = result?;
     placed.complaints = stopped?;
     Ok(placed)
@@ -102,7 +117,7 @@ async fn place_orders(args: &DemoArgs, broken: Option<Leg>, sink: &Sink) -> Resu
 async fn start_and_place(args: &DemoArgs, children: &mut Children<'_>) -> Result<Placed, Error> {
     let gateway = children.start(args.port).await?;
     tokio::select! {
-        placed = load::place(&gateway, args.orders, args.concurrency) => Ok(placed),
+        placed = load::place(&gateway, args.orders, args.concurrency) => placed,
         died = children.one_dies() => Err(died),
     }
 }

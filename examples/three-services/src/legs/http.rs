@@ -1,6 +1,6 @@
 //! gateway → orders over HTTP.
 
-use reqwest::Response;
+use reqwest::{Response, Url};
 use reqwest_middleware::{ClientWithMiddleware, Result};
 
 use crate::order::PlacedOrder;
@@ -13,7 +13,7 @@ pub(crate) enum OrdersClient {
 }
 
 impl OrdersClient {
-    pub(crate) async fn place(&self, url: &str, order: &PlacedOrder) -> Result<Response> {
+    pub(crate) async fn place(&self, url: Url, order: &PlacedOrder) -> Result<Response> {
         match self {
             OrdersClient::Traced(http) => http.post(url).json(order).send().await,
             OrdersClient::Raw(http) => Ok(http.post(url).json(order).send().await?),

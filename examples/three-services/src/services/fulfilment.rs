@@ -12,7 +12,7 @@ use throughline::axum::ServerLayer;
 use throughline::boundary;
 use tracing::{info, instrument};
 
-use super::{LISTENING, client, listen, serve, stop, url};
+use super::{announce, client, handed_on, listen, serve, stop};
 use crate::cli::FulfilmentArgs;
 use crate::error::Error;
 use crate::order::{Order, OrderState, PlacedOrder};
@@ -31,7 +31,7 @@ async fn start(args: FulfilmentArgs) -> Result<(), Error> {
         .with_state(client());
 
     let stop = stop(NAME, &args.service)?;
-    info!(url = url(NAME, &listener)?, "{LISTENING}");
+    announce(NAME, &listener)?;
     serve(NAME, listener, routes, stop).await
 }
 
@@ -43,17 +43,7 @@ async fn ship(
     pack(&order).await;
     let url = format!("{callback}/orders/{}/state", order.id);
     let state = OrderState { state: "packed".to_owned() };
-    match http.post(url).json(&state).send().await {
-        Ok(answer) if answer.status().is_success() => Ok(StatusCode::CREATED),
-        Ok(answer) => {
-            info!("the callback of order {} answered {}", order.id, answer.status());
-            Err(StatusCode::BAD_GATEWAY)
-        }
-        Err(error) => {
-            boundary().fail(&error);
-            Err(StatusCode::BAD_GATEWAY)
-        }
-    }
+    handed_on("gateway", &order.id, http.post(url).json(&state).send().await)
 }
 
 #[instrument(skip_all, fields(quantity = order.quantity))]

@@ -8,11 +8,11 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::routing::{get, post};
 use axum::{Json, Router};
+use reqwest::Url;
 use throughline::axum::ServerLayer;
 use throughline::boundary;
-use tracing::info;
 
-use super::{LISTENING, client, listen, raw_client, serve, stop, url};
+use super::{announce, client, endpoint, handed_on, listen, raw_client, serve, stop, url};
 use crate::cli::{GatewayArgs, Leg};
 use crate::error::Error;
 use crate::legs::http::OrdersClient;
@@ -25,7 +25,7 @@ pub(crate) fn run(args: GatewayArgs) -> Result<ExitCode, Error> {
 }
 
 struct Gateway {
-    orders: String,
+    orders: Url,
     http: OrdersClient,
     callback: String,
     states: Mutex<HashMap<String, String>>,
@@ -36,7 +36,7 @@ async fn start(args: GatewayArgs) -> Result<(), Error> {
     let internal = listen(NAME, "internal-port", args.internal_port).await?;
     let is_broken = args.service.broken == Some(Leg::Http);
     let gateway = Arc::new(Gateway {
-        orders: args.orders,
+        orders: endpoint(NAME, &args.orders, "orders")?,
         http: if is_broken {
             OrdersClient::Raw(raw_client())
         } else {
@@ -58,7 +58,7 @@ async fn start(args: GatewayArgs) -> Result<(), Error> {
         .with_state(Arc::clone(&gateway));
 
     let stop = stop(NAME, &args.service)?;
-    info!(url = url(NAME, &public)?, internal = gateway.callback, "{LISTENING}");
+    announce(NAME, &public)?;
     tokio::try_join!(
         serve(NAME, public, public_routes, stop.clone()),
         serve(NAME, internal, internal_routes, stop),
@@ -72,18 +72,8 @@ async fn place_order(
 ) -> Result<StatusCode, StatusCode> {
     boundary().set_attribute("order.id", order.id.clone());
     let placed = PlacedOrder { callback: gateway.callback.clone(), order };
-    let url = format!("{}/orders", gateway.orders);
-    match gateway.http.place(&url, &placed).await {
-        Ok(answer) if answer.status().is_success() => Ok(StatusCode::CREATED),
-        Ok(answer) => {
-            info!("orders refused order {} with {}", placed.order.id, answer.status());
-            Err(StatusCode::BAD_GATEWAY)
-        }
-        Err(error) => {
-            boundary().fail(&error);
-            Err(StatusCode::BAD_GATEWAY)
-        }
-    }
+    let answer = gateway.http.place(gateway.orders.clone(), &placed).await;
+    handed_on("orders", &placed.order.id, answer)
 }
 
 async fn order_state(

@@ -4,7 +4,7 @@ pub(crate) mod fulfilment;
 pub(crate) mod gateway;
 pub(crate) mod orders;
 
-use std::io;
+use std::io::{self, Write};
 use std::net::Ipv4Addr;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -12,18 +12,21 @@ use std::time::Duration;
 use axum::Router;
 use axum::http::StatusCode;
 use axum::routing::get;
+use reqwest::Url;
 use reqwest_middleware::ClientWithMiddleware;
 use throughline::reqwest::ClientMiddleware;
-use throughline::telemetry;
+use throughline::{boundary, telemetry};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
+use tracing::info;
 
 use crate::cli::ServiceArgs;
 use crate::error::Error;
 
-/// The log message that tells where a service listens.
-pub(crate) const LISTENING: &str = "listening";
+/// What a line of standard output begins with that tells where a service listens. Not a log
+/// record, which `RUST_LOG` could filter away.
+pub(crate) const LISTENING: &str = "listening at ";
 
 /// Runs a service: telemetry first and last, so that every span between is sent.
 fn run<F: Future<Output = Result<(), Error>>>(
@@ -57,6 +60,11 @@ async fn listen(
 fn url(service: &'static str, listener: &TcpListener) -> Result<String, Error> {
     let address = listener.local_addr().map_err(|cause| Error::Serve { service, cause })?;
     Ok(format!("http://{address}"))
+}
+
+/// A path of another service.
+fn endpoint(service: &'static str, base: &Url, path: &str) -> Result<Url, Error> {
+    base.join(path).map_err(|cause| Error::Url { service, url: base.clone(), cause })
 }
 
 /// Serves until `stop` is told. Probes of `/health` are outside of every layer: no spans.
@@ -106,6 +114,36 @@ fn client() -> ClientWithMiddleware {
     reqwest_middleware::ClientBuilder::new(raw_client()).with(ClientMiddleware::new()).build()
 }
 
+/// A client without a trace, and without a proxy: everything is on this machine.
 fn raw_client() -> reqwest::Client {
-    reqwest::Client::builder().timeout(Duration::from_secs(10)).build().unwrap_or_default()
+    reqwest::Client::builder()
+        .timeout(Duration::from_secs(10))
+        .no_proxy()
+        .build()
+        .unwrap_or_default()
+}
+
+fn announce(service: &'static str, listener: &TcpListener) -> Result<(), Error> {
+    let mut out = io::stdout().lock();
+    let told = writeln!(out, "{LISTENING}{}", url(service, listener)?).and_then(|()| out.flush());
+    told.map_err(|cause| Error::Serve { service, cause })
+}
+
+/// What a service answers once it has handed an order on: as the next service did.
+fn handed_on(
+    next: &str,
+    order: &str,
+    answer: Result<reqwest::Response, reqwest_middleware::Error>,
+) -> Result<StatusCode, StatusCode> {
+    match answer {
+        Ok(answer) if answer.status().is_success() => Ok(StatusCode::CREATED),
+        Ok(answer) => {
+            info!("{next} answered order {order} with {}", answer.status());
+            Err(StatusCode::BAD_GATEWAY)
+        }
+        Err(error) => {
+            boundary().fail(&error);
+            Err(StatusCode::BAD_GATEWAY)
+        }
+    }
 }

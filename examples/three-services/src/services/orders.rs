@@ -8,13 +8,14 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::routing::post;
 use axum::{Json, Router};
+use reqwest::Url;
 use reqwest_middleware::ClientWithMiddleware;
 use throughline::axum::ServerLayer;
 use throughline::boundary;
 use tokio::task::JoinHandle;
 use tracing::{info, instrument};
 
-use super::{LISTENING, client, listen, serve, stop, url};
+use super::{announce, client, endpoint, handed_on, listen, serve, stop};
 use crate::cli::{Leg, OrdersArgs};
 use crate::error::Error;
 use crate::legs;
@@ -27,7 +28,7 @@ pub(crate) fn run(args: OrdersArgs) -> Result<ExitCode, Error> {
 }
 
 struct Orders {
-    fulfilment: String,
+    fulfilment: Url,
     http: ClientWithMiddleware,
     audits_raw: bool,
     /// Tasks that nobody waits for, until the service stops.
@@ -37,7 +38,7 @@ struct Orders {
 async fn start(args: OrdersArgs) -> Result<(), Error> {
     let listener = listen(NAME, "port", args.service.port).await?;
     let orders = Arc::new(Orders {
-        fulfilment: args.fulfilment,
+        fulfilment: endpoint(NAME, &args.fulfilment, "shipments")?,
         http: client(),
         audits_raw: args.service.broken == Some(Leg::Spawn),
         audits: Mutex::default(),
@@ -48,7 +49,7 @@ async fn start(args: OrdersArgs) -> Result<(), Error> {
         .with_state(Arc::clone(&orders));
 
     let stop = stop(NAME, &args.service)?;
-    info!(url = url(NAME, &listener)?, "{LISTENING}");
+    announce(NAME, &listener)?;
     serve(NAME, listener, routes, stop).await?;
     let audits = std::mem::take(&mut *orders.audits.lock().unwrap_or_else(PoisonError::into_inner));
     for audit in audits {
@@ -71,18 +72,8 @@ async fn take_order(
         audits.retain(|audit| !audit.is_finished());
         audits.push(audit);
     }
-    let url = format!("{}/shipments", orders.fulfilment);
-    match orders.http.post(url).json(&placed).send().await {
-        Ok(answer) if answer.status().is_success() => Ok(StatusCode::CREATED),
-        Ok(answer) => {
-            info!("fulfilment refused order {} with {}", order.id, answer.status());
-            Err(StatusCode::BAD_GATEWAY)
-        }
-        Err(error) => {
-            boundary().fail(&error);
-            Err(StatusCode::BAD_GATEWAY)
-        }
-    }
+    let answer = orders.http.post(orders.fulfilment.clone()).json(&placed).send().await;
+    handed_on("fulfilment", &order.id, answer)
 }
 
 #[instrument(skip_all, fields(item = order.item, quantity = order.quantity))]
