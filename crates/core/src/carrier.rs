@@ -89,7 +89,10 @@ impl WriteCarrier for HeaderMap {
 
     #[inline]
     fn remove(&mut self, name: &HeaderName) {
-        HeaderMap::remove(self, name);
+        // Most often there is nothing to remove, which a look at few headers tells.
+        if self.len() > FEW_HEADERS || self.keys().any(|held| held == name) {
+            HeaderMap::remove(self, name);
+        }
     }
 }
 

@@ -10,6 +10,8 @@ pub const LENGTH: usize = 55;
 /// The flags that level 2 defines, sampled and random; the others are reserved and sent as zero.
 const KNOWN_FLAGS: u8 = 0b11;
 
+const ONES: u64 = 0x0101_0101_0101_0101;
+
 /// A parsed `traceparent`: both ids are valid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TraceParent {
@@ -121,7 +123,7 @@ pub fn print(context: &SpanContext) -> Printed {
     let mut out = *b"00-00000000000000000000000000000000-0000000000000000-00";
     put(&mut out[3..35], &context.trace_id().to_bytes());
     put(&mut out[36..52], &context.span_id().to_bytes());
-    put(&mut out[53..], &[context.trace_flags().to_u8() & KNOWN_FLAGS]);
+    out[54] += context.trace_flags().to_u8() & KNOWN_FLAGS;
     Printed(out)
 }
 
@@ -166,7 +168,6 @@ fn byte(digits: [u8; 2]) -> Option<u8> {
 /// one of them isn't a lower-case hex digit.
 #[inline]
 fn eight_digits(digits: u64) -> (u32, u64) {
-    const ONES: u64 = 0x0101_0101_0101_0101;
     // Bytes never carry into each other below: each stays less than 0x70.
     let letter = (digits >> 6) & ONES;
     let nibble = (digits & (ONES * 0x0f)) + letter * 9;
@@ -179,10 +180,21 @@ fn eight_digits(digits: u64) -> (u32, u64) {
     (((pairs | (pairs >> 16)) as u32).swap_bytes(), invalid)
 }
 
+/// The way back: eight lower-case hex digits, the first in the lowest byte.
+#[inline]
+fn print_eight_digits(value: u32) -> u64 {
+    let pairs = u64::from(value.swap_bytes());
+    let pairs = (pairs | (pairs << 16)) & 0x0000_ffff_0000_ffff;
+    let pairs = (pairs | (pairs << 8)) & 0x00ff_00ff_00ff_00ff;
+    let nibble = ((pairs >> 4) | (pairs << 8)) & (ONES * 0x0f);
+    let above_nine = ((nibble + ONES * 6) >> 4) & ONES;
+    nibble + ONES * 0x30 + above_nine * 0x27
+}
+
+/// Prints `bytes` in hex, eight digits at a time.
 #[inline]
 fn put(out: &mut [u8], bytes: &[u8]) {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    for (pair, byte) in out.as_chunks_mut::<2>().0.iter_mut().zip(bytes) {
-        *pair = [DIGITS[(byte >> 4) as usize], DIGITS[(byte & 15) as usize]];
+    for (eight, four) in out.as_chunks_mut::<8>().0.iter_mut().zip(bytes.as_chunks::<4>().0) {
+        *eight = print_eight_digits(u32::from_be_bytes(*four)).to_le_bytes();
     }
 }

@@ -20,7 +20,7 @@ const SENSITIVE: [&str; 7] = [
 /// A query with the values of sensitive keys replaced by `REDACTED`.
 #[must_use]
 pub fn redact_query(query: &str) -> Cow<'_, str> {
-    if !query.as_bytes().split(|byte| *byte == b'&').any(is_sensitive) {
+    if !has_sensitive(query) {
         return Cow::Borrowed(query);
     }
     let mut out = String::with_capacity(query.len());
@@ -34,6 +34,10 @@ pub fn redact_query(query: &str) -> Cow<'_, str> {
         }
     }
     Cow::Owned(out)
+}
+
+fn has_sensitive(query: &str) -> bool {
+    query.as_bytes().split(|byte| *byte == b'&').any(is_sensitive)
 }
 
 /// Whether a pair has a key that is listed, and a value to hide.
@@ -59,6 +63,12 @@ fn is_sensitive(pair: &[u8]) -> bool {
 /// ```
 #[must_use]
 pub fn redact_url(url: &str) -> Cow<'_, str> {
+    // Nearly every URL shows at a glance that it tells nothing, and isn't taken apart. What looks
+    // like its query here may be part of the fragment.
+    let maybe_query = url.split_once('?').map(|(_, query)| query);
+    if !url.contains('@') && !maybe_query.is_some_and(has_sensitive) {
+        return Cow::Borrowed(url);
+    }
     let find = |byte: u8, from: usize, to: usize| {
         url.as_bytes()[from..to].iter().position(|found| *found == byte).map(|at| from + at)
     };

@@ -52,6 +52,8 @@ fn secrets_of_a_url_are_redacted() {
         ("http://token@host", "http://REDACTED@host"),
         ("http://host/a@b?c=@", "http://host/a@b?c=@"),
         ("http://host?sig=1#sig=2", "http://host?sig=REDACTED#sig=2"),
+        ("http://host#?sig=1", "http://host#?sig=1"),
+        ("http://host?a=1&sig=#2", "http://host?a=1&sig=#2"),
         (
             "http://u:p@w@host/?AWSAccessKeyId=1",
             "http://REDACTED:REDACTED@host/?AWSAccessKeyId=REDACTED",
