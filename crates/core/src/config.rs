@@ -123,7 +123,10 @@ impl Config {
             if lacks_parent {
                 description.set(semconv::THROUGHLINE_PARENT_EXPECTED, true);
             }
-            description.link(link)
+            if let Some(link) = link {
+                description.link(*link);
+            }
+            description
         })
     }
 
@@ -151,7 +154,10 @@ impl Config {
         BoundarySpan::start(&self.tracer, false, Context::new(), SpanKind::Internal, || {
             let mut description = Description::new(name.clone(), 1);
             description.set(semconv::THROUGHLINE_ROOT, name);
-            description.link(link)
+            if let Some(link) = link {
+                description.link(link);
+            }
+            description
         })
     }
 

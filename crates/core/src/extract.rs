@@ -16,7 +16,8 @@ use crate::trust::Trust;
 #[must_use = "an extracted context that nothing is started under ends the trace"]
 pub struct Extraction {
     pub(crate) parent: Context,
-    pub(crate) link: Option<SpanContext>,
+    // Boxed, since it is rare: what is moved at each message stays small.
+    pub(crate) link: Option<Box<SpanContext>>,
     outcome: Outcome,
 }
 
@@ -37,7 +38,7 @@ impl Extraction {
 
     #[inline]
     fn judge(read: Read, trust: Trust) -> Self {
-        let found = match &read.remote {
+        let found = match &read.parent {
             Some(Ok(_)) => Outcome::Continued,
             Some(Err(reason)) => {
                 tracing::debug!(%reason, "a trace context was refused, the trace restarts");
@@ -46,13 +47,15 @@ impl Extraction {
             None => Outcome::Absent,
         };
         match trust {
-            Trust::Continue => {
-                Extraction { parent: read.into_context(Context::new()), link: None, outcome: found }
-            }
+            Trust::Continue => Extraction {
+                parent: read.into_context(&Context::new()),
+                link: None,
+                outcome: found,
+            },
             Trust::Link | Trust::Ignore => {
-                let remote = read.remote.and_then(Result::ok);
+                let remote = read.into_span_context();
                 let outcome = if remote.is_some() { Outcome::Untrusted } else { found };
-                let link = remote.filter(|_| trust == Trust::Link);
+                let link = remote.filter(|_| trust == Trust::Link).map(Box::new);
                 Extraction { parent: Context::new(), link, outcome }
             }
         }
@@ -75,7 +78,7 @@ impl Extraction {
             (false, Trust::Continue) => Extraction { parent, link: None, outcome: Outcome::Absent },
             (valid, Trust::Link | Trust::Ignore) => Extraction {
                 parent: Context::new(),
-                link: Some(remote).filter(|_| valid && trust == Trust::Link),
+                link: (valid && trust == Trust::Link).then(|| Box::new(remote)),
                 outcome: if valid { Outcome::Untrusted } else { Outcome::Absent },
             },
         }

@@ -27,14 +27,15 @@ pub(crate) fn is_sent(propagation: &Propagation, carrier: &(impl ReadCarrier + ?
     if current == SpanId::INVALID {
         return false;
     }
-    let held = match propagation.speaks() {
-        Speaks::W3c(fields) => fields.read(carrier).remote.and_then(Result::ok),
+    match propagation.speaks() {
+        Speaks::W3c(fields) => {
+            matches!(fields.read(carrier).parent, Some(Ok(held)) if held.span_id == current)
+        }
         Speaks::Foreign => propagation.with_foreign(|propagator| {
             let context = propagator.extract_with_context(&Context::new(), &Reader(carrier));
-            Some(context.span().span_context().clone())
+            context.span().span_context().span_id() == current
         }),
-    };
-    held.is_some_and(|held| held.span_id() == current)
+    }
 }
 
 #[cold]

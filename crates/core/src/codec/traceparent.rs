@@ -141,7 +141,8 @@ impl Printed {
 }
 
 /// `N` bytes from `2 * N` lower-case hex digits, eight digits at a time.
-#[inline]
+// Always, since a call would hand 16 bytes back through memory.
+#[inline(always)]
 fn hex<const N: usize>(digits: &[u8]) -> Option<u128> {
     let (mut value, mut wrong) = (0u128, 0u64);
     for eight in digits.as_chunks::<8>().0 {

@@ -10,12 +10,12 @@ use opentelemetry::propagation::{Extractor, Injector, TextMapPropagator};
 use opentelemetry::trace::{SpanContext, TraceContextExt, TraceState};
 
 use crate::carrier::{ReadCarrier, WriteCarrier};
-use crate::codec::traceparent::{self, Malformed};
+use crate::codec::traceparent::{self, Malformed, TraceParent};
 use crate::codec::{baggage, tracestate};
 
-pub(crate) static TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
-pub(crate) static TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
-pub(crate) static BAGGAGE: HeaderName = HeaderName::from_static("baggage");
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
+const BAGGAGE: HeaderName = HeaderName::from_static("baggage");
 
 /// Which of the W3C headers are spoken.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -29,11 +29,17 @@ impl Fields {
 }
 
 /// What stood in a carrier.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Read {
-    pub(crate) remote: Option<Result<SpanContext, Malformed>>,
-    pub(crate) unheld: Option<Arc<tracestate::Unheld>>,
-    pub(crate) baggage: Option<Baggage>,
+    pub(crate) parent: Option<Result<TraceParent, Malformed>>,
+    others: Option<Box<Others>>,
+}
+
+/// What only some messages bring.
+#[derive(Debug)]
+struct Others {
+    state: tracestate::Parsed,
+    baggage: Option<Baggage>,
 }
 
 impl Fields {
@@ -48,38 +54,24 @@ impl Fields {
                 others = true;
             }
         });
-        let mut read = Read::default();
-        if let (true, Some(value)) = (self.trace, parent) {
-            read.remote = Some(if parents > 1 {
-                Err(Malformed::Doubled)
-            } else {
-                traceparent::parse(value).map(|parent| parent.into_span_context(TraceState::NONE))
-            });
-        }
-        if others {
-            self.read_others(carrier, &mut read);
-        }
-        read
+        let parent = parent.filter(|_| self.trace).map(|value| match parents {
+            1 => traceparent::parse(value),
+            _ => Err(Malformed::Doubled),
+        });
+        Read { parent, others: if others { Some(self.read_others(carrier)) } else { None } }
     }
 
-    /// What only some messages bring, and needs room of its own.
     #[cold]
-    fn read_others(self, carrier: &(impl ReadCarrier + ?Sized), read: &mut Read) {
+    fn read_others(self, carrier: &(impl ReadCarrier + ?Sized)) -> Box<Others> {
         let (mut states, mut members) = (Vec::new(), Vec::new());
         carrier.visit_each([&TRACESTATE, &BAGGAGE], |place, value| match place {
             0 => states.push(value),
             _ => members.push(value),
         });
-        if let Some(Ok(remote)) = &read.remote
-            && let Some(state) = tracestate::parse(states)
-        {
-            let (trace, span, flags) = (remote.trace_id(), remote.span_id(), remote.trace_flags());
-            read.remote = Some(Ok(SpanContext::new(trace, span, flags, true, state.held)));
-            read.unheld = state.unheld;
-        }
-        if self.baggage {
-            read.baggage = baggage::parse(members);
-        }
+        Box::new(Others {
+            state: tracestate::parse(states).unwrap_or_default(),
+            baggage: if self.baggage { baggage::parse(members) } else { None },
+        })
     }
 
     /// Writes what `context` holds; whether it held a trace.
@@ -119,13 +111,33 @@ impl Fields {
 impl Read {
     /// The context that continues what was read, on top of `base`.
     #[inline]
-    pub(crate) fn into_context(self, base: Context) -> Context {
-        let mut context = base;
-        if let Some(Ok(remote)) = self.remote {
-            context = context.with_remote_span_context(remote);
+    pub(crate) fn into_context(self, base: &Context) -> Context {
+        match (self.parent, self.others) {
+            (Some(Ok(parent)), None) => {
+                base.with_remote_span_context(parent.into_span_context(TraceState::NONE))
+            }
+            (Some(Err(_)) | None, None) => base.clone(),
+            (parent, Some(others)) => others.into_context(parent.and_then(Result::ok), base),
         }
-        if let Some(unheld) = self.unheld {
-            context = context.with_value(unheld);
+    }
+
+    /// The sender's span, if it said which.
+    pub(crate) fn into_span_context(self) -> Option<SpanContext> {
+        let state = self.others.map_or(TraceState::NONE, |others| others.state.held);
+        Some(self.parent?.ok()?.into_span_context(state))
+    }
+}
+
+impl Others {
+    #[cold]
+    fn into_context(self, parent: Option<TraceParent>, base: &Context) -> Context {
+        let mut context = base.clone();
+        // The list belongs to the trace: it goes where that restarts.
+        if let Some(parent) = parent {
+            context = context.with_remote_span_context(parent.into_span_context(self.state.held));
+            if let Some(unheld) = self.state.unheld {
+                context = context.with_value(unheld);
+            }
         }
         if let Some(baggage) = self.baggage {
             context = context.with_baggage(baggage);
@@ -187,7 +199,7 @@ impl TextMapPropagator for W3cPropagator {
     }
 
     fn extract_with_context(&self, context: &Context, extractor: &dyn Extractor) -> Context {
-        Fields::ALL.read(&FromExtractor(extractor)).into_context(context.clone())
+        Fields::ALL.read(&FromExtractor(extractor)).into_context(context)
     }
 
     fn fields(&self) -> FieldIter<'_> {

@@ -109,6 +109,17 @@ impl BoundarySpan {
         if is_unsampled && !ask_sampler {
             return BoundarySpan::idle(parent, Recording::Carried);
         }
+        BoundarySpan::record(tracer, parent, kind, describe)
+    }
+
+    // Kept apart, so that the path above stays as short as it looks.
+    #[inline(never)]
+    fn record(
+        tracer: &BoundTracer,
+        parent: Context,
+        kind: SpanKind,
+        describe: impl FnOnce() -> Description,
+    ) -> Self {
         let is_outbound = matches!(kind, SpanKind::Client | SpanKind::Producer);
         let Description { name, attributes, links } = describe();
         let builder = SpanBuilder {
@@ -201,9 +212,10 @@ impl BoundarySpan {
     }
 
     /// Attaches the context until [`Entered::exit`]. Dropped without it, as a panic does, the span
-    /// is marked as panicked.
+    /// stays marked as panicked.
     #[inline]
     pub fn entered(&mut self) -> Entered<'_> {
+        let panicked = std::mem::replace(&mut self.panicked, true);
         let outbound = match self.recording {
             Recording::Alone => Some(outbound::enter(&self.context)),
             _ => None,
@@ -212,8 +224,8 @@ impl BoundarySpan {
             Recording::Joined => None,
             _ => Some(self.context.clone().attach()),
         };
-        let panicked = &mut self.panicked;
-        Entered { panicked, exited: false, _attached: attached, _outbound: outbound }
+        let mark = &mut self.panicked;
+        Entered { mark, panicked, _attached: attached, _outbound: outbound }
     }
 
     /// Runs a future in this span: every poll, and its drop. The span comes back with its output.
@@ -253,10 +265,10 @@ impl BoundarySpan {
 
 /// The context of a [`BoundarySpan`], attached to this thread.
 #[derive(Debug)]
-#[must_use = "it is marked as panicked unless `exit` is called"]
+#[must_use = "the span is marked as panicked until `exit` is called"]
 pub struct Entered<'a> {
-    panicked: &'a mut bool,
-    exited: bool,
+    mark: &'a mut bool,
+    panicked: bool,
     _attached: Option<ContextGuard>,
     _outbound: Option<outbound::Entered>,
 }
@@ -264,17 +276,8 @@ pub struct Entered<'a> {
 impl Entered<'_> {
     /// Detaches the context: nothing has panicked.
     #[inline]
-    pub fn exit(mut self) {
-        self.exited = true;
-    }
-}
-
-impl Drop for Entered<'_> {
-    #[inline]
-    fn drop(&mut self) {
-        if !self.exited {
-            *self.panicked = true;
-        }
+    pub fn exit(self) {
+        *self.mark = self.panicked;
     }
 }
 

@@ -26,10 +26,7 @@ impl Description {
     }
 
     #[inline]
-    pub(crate) fn link(mut self, to: Option<SpanContext>) -> Self {
-        if let Some(to) = to {
-            self.links.get_or_insert_default().push(Link::new(to, Vec::new(), 0));
-        }
-        self
+    pub(crate) fn link(&mut self, to: SpanContext) {
+        self.links.get_or_insert_default().push(Link::new(to, Vec::new(), 0));
     }
 }

@@ -38,7 +38,8 @@ pin_project! {
 
 impl<B: Body> ResponseBody<B> {
     pub(super) fn new(inner: B, span: BoundarySpan, status: StatusCode) -> Self {
-        let left = inner.size_hint().exact();
+        // Only a span that is recorded has to know where the body ends.
+        let left = if span.is_recording() { inner.size_hint().exact() } else { None };
         ResponseBody { inner: Some(inner), span, status, left }
     }
 }
@@ -56,24 +57,27 @@ impl<B: Body> Body for ResponseBody<B> {
         let Some(mut inner) = this.inner.as_mut().as_pin_mut() else { return Poll::Ready(None) };
         let entered = this.span.entered();
         let frame = inner.as_mut().poll_frame(task);
-        let end = match &frame {
-            Poll::Pending => None,
-            Poll::Ready(None) => Some(end_of(*this.status)),
-            Poll::Ready(Some(Err(_))) => Some(End::failed_with::<B::Error>()),
-            Poll::Ready(Some(Ok(frame))) => {
-                if let (Some(left), Some(data)) = (this.left.as_mut(), frame.data_ref()) {
-                    *left = left.saturating_sub(data.remaining() as u64);
-                }
-                inner.is_end_stream().then(|| end_of(*this.status))
-            }
+        let is_over = match &frame {
+            Poll::Pending => false,
+            Poll::Ready(Some(Ok(_))) => inner.is_end_stream(),
+            Poll::Ready(_) => true,
         };
-        if end.is_some() {
+        if is_over {
             // Nothing more will come out of it: it is dropped while its context is current.
             this.inner.set(None);
         }
         entered.exit();
-        if let Some(end) = end {
-            this.span.finish(end);
+        if this.span.is_recording() {
+            match &frame {
+                Poll::Ready(Some(Err(_))) => this.span.finish(End::failed_with::<B::Error>()),
+                Poll::Ready(_) if is_over => this.span.finish(end_of(*this.status)),
+                Poll::Ready(Some(Ok(frame))) => {
+                    if let (Some(left), Some(data)) = (this.left.as_mut(), frame.data_ref()) {
+                        *left = left.saturating_sub(data.remaining() as u64);
+                    }
+                }
+                Poll::Ready(None) | Poll::Pending => {}
+            }
         }
         frame
     }

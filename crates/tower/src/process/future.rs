@@ -48,19 +48,23 @@ fn answer<B: Body, E>(
         }
     };
     let status = response.status();
-    span.set_attribute(semconv::HTTP_RESPONSE_STATUS_CODE, i64::from(status.as_u16()));
-    if is_head || has_no_body(status) || response.body().is_end_stream() {
-        // Servers don't poll such a body: its drop must not look like a caller who left.
-        span.finish(end_of(status));
+    if span.is_recording() {
+        span.set_attribute(semconv::HTTP_RESPONSE_STATUS_CODE, i64::from(status.as_u16()));
+        if is_head || has_no_body(status) || response.body().is_end_stream() {
+            // Servers don't poll such a body: its drop must not look like a caller who left.
+            span.finish(end_of(status));
+        }
     }
     Ok(response.map(|body| ResponseBody::new(body, span, status)))
 }
 
+#[inline]
 fn has_no_body(status: StatusCode) -> bool {
     status.is_informational() || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
 }
 
 /// How a response of this status ends once its body is through.
+#[inline]
 pub(super) fn end_of(status: StatusCode) -> End {
     if status.is_server_error() { End::failed(status.as_str().to_owned()) } else { End::Completed }
 }
