@@ -20,12 +20,16 @@ thread_local! {
     static HOSTS: Table<Host> = const { RefCell::new([const { None }; SLOTS]) };
 }
 
-/// `value` as a shared string, or `None` if it isn't visible ASCII.
+/// The value of a header as a shared string, or `None` if it isn't visible ASCII.
 #[must_use]
 #[inline]
-pub fn shared_str(value: &::http::HeaderValue) -> Option<Arc<str>> {
-    let make = || value.to_str().ok().map(Arc::from);
-    STRINGS.with(|table| cached(table, value.as_bytes(), make))
+pub fn shared_str(value: &[u8]) -> Option<Arc<str>> {
+    STRINGS.with(|table| {
+        cached(table, value, || {
+            let is_visible = value.iter().all(|byte| matches!(byte, b'\t' | b' '..=b'~'));
+            std::str::from_utf8(value).ok().filter(|_| is_visible).map(Arc::from)
+        })
+    })
 }
 
 #[inline]

@@ -13,7 +13,6 @@ pub struct Host {
 
 /// Takes apart a `host` header or an authority; `None` where it names no host.
 #[must_use]
-#[inline]
 pub fn host(authority: &[u8]) -> Option<Host> {
     cache::host(authority, || parse(std::str::from_utf8(authority).ok()?))
 }

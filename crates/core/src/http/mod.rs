@@ -16,6 +16,7 @@ use ::http::Version;
 
 /// `network.protocol.version` of a message.
 #[must_use]
+#[inline]
 pub fn protocol_version(version: Version) -> &'static str {
     match version {
         Version::HTTP_09 => "0.9",

@@ -26,7 +26,6 @@ const SLOTS: usize = 64;
 struct Entry {
     key: (usize, usize, usize),
     name: &'static str,
-    method_len: usize,
 }
 
 thread_local! {
@@ -37,39 +36,37 @@ thread_local! {
 #[must_use]
 #[inline]
 pub fn route(method: Method, route: &str) -> Route {
+    match interned(method.name, route) {
+        Some(name) => {
+            let route = &name[method.name.len() + 1..];
+            Route { name: Cow::Borrowed(name), route: Value::String(StringValue::from(route)) }
+        }
+        None => Route {
+            name: Cow::Owned(format!("{} {route}", method.name)),
+            route: Value::from(route.to_owned()),
+        },
+    }
+}
+
+#[inline]
+fn interned(method: &'static str, route: &str) -> Option<&'static str> {
     // A router hands out the same string each time: its place in memory finds the name, and a
     // comparison of the text makes sure that it still holds.
-    let key = (route.as_ptr() as usize, route.len(), method.name.as_ptr() as usize);
+    let key = (route.as_ptr() as usize, route.len(), method.as_ptr() as usize);
     let mix = ((key.0 >> 4) ^ key.2) as u64;
     let slot = (mix.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 58) as usize;
     RECENT.with(|recent| {
         let slot = &recent[slot % SLOTS];
         if let Some(entry) = slot.get()
             && entry.key == key
-            && &entry.name[entry.method_len + 1..] == route
+            && entry.name.ends_with(route)
         {
-            return entry.route();
+            return Some(entry.name);
         }
-        match intern(method.name, route) {
-            Some(name) => {
-                let entry = Entry { key, name, method_len: method.name.len() };
-                slot.set(Some(entry));
-                entry.route()
-            }
-            None => Route {
-                name: Cow::Owned(format!("{} {route}", method.name)),
-                route: Value::from(route.to_owned()),
-            },
-        }
+        let name = intern(method, route)?;
+        slot.set(Some(Entry { key, name }));
+        Some(name)
     })
-}
-
-impl Entry {
-    #[inline]
-    fn route(self) -> Route {
-        let route = &self.name[self.method_len + 1..];
-        Route { name: Cow::Borrowed(self.name), route: Value::String(StringValue::from(route)) }
-    }
 }
 
 #[cold]

@@ -1,11 +1,13 @@
 //! The attributes of a server span, as the semantic conventions for HTTP name them.
 
-use http::{HeaderMap, Request, Version, header, uri::Scheme};
+use http::header::{HOST, USER_AGENT};
+use http::uri::Scheme;
+use http::{Request, Version};
 use opentelemetry::StringValue;
 use throughline_core::http::{
-    self as semantics, Host, host, method, protocol_version, redact_query, shared_str,
+    self as semantics, Host, Route, host, method, protocol_version, redact_query, shared_str,
 };
-use throughline_core::{Description, semconv};
+use throughline_core::{Description, ReadCarrier, semconv};
 
 use super::Framework;
 
@@ -15,38 +17,51 @@ const CAPACITY: usize = 14;
 pub(super) fn describe<F: Framework, B>(request: &Request<B>) -> Description {
     let (uri, extensions) = (request.uri(), request.extensions());
     let method = method(request.method());
-    let route = F::route(extensions).map(|route| semantics::route(method, route));
-    let mut span = match &route {
-        Some(route) => Description::new(route.name.clone(), CAPACITY),
-        None => Description::new(method.name, CAPACITY),
+    let (name, route) = match F::route(extensions).map(|route| semantics::route(method, route)) {
+        Some(Route { name, route }) => (name, Some(route)),
+        None => (method.name.into(), None),
     };
+    let (host_header, user_agent) = headers(request);
+    let host = authority(request, host_header);
+    let user_agent = user_agent.and_then(shared_str);
+    let path = StringValue::from(uri.path().to_owned());
+    let query = uri.query().map(|query| StringValue::from(redact_query(query).into_owned()));
+    let peer =
+        F::peer(extensions).map(|peer| (StringValue::from(peer.ip().to_string()), peer.port()));
+    let original =
+        method.is_other().then(|| StringValue::from(request.method().as_str().to_owned()));
+    let version = protocol_version(request.version());
+    let scheme = scheme(uri.scheme());
+
+    // Everything is at hand by now, and what comes with every request comes first: so the compiler
+    // sees that the list has room, and writes into it without asking.
+    let mut span = Description::new(name, CAPACITY);
     span.set(semconv::HTTP_REQUEST_METHOD, method.attribute);
-    if method.is_other() {
-        span.set(semconv::HTTP_REQUEST_METHOD_ORIGINAL, request.method().as_str().to_owned());
-    }
+    span.set(semconv::URL_PATH, path);
+    span.set(semconv::URL_SCHEME, scheme);
+    span.set(semconv::NETWORK_PROTOCOL_VERSION, version);
     if let Some(route) = route {
-        span.set(semconv::HTTP_ROUTE, route.route);
+        span.set(semconv::HTTP_ROUTE, route);
     }
-    span.set(semconv::URL_PATH, uri.path().to_owned());
-    if let Some(query) = uri.query() {
-        span.set(semconv::URL_QUERY, redact_query(query).into_owned());
-    }
-    span.set(semconv::URL_SCHEME, scheme(uri.scheme()));
-    if let Some(Host { address, port }) = authority(request) {
+    if let Some(Host { address, port }) = host {
         span.set(semconv::SERVER_ADDRESS, address);
         if let Some(port) = port {
             span.set(semconv::SERVER_PORT, i64::from(port));
         }
     }
-    if let Some(peer) = F::peer(extensions) {
-        let address: StringValue = peer.ip().to_string().into();
+    if let Some(agent) = user_agent {
+        span.set(semconv::USER_AGENT_ORIGINAL, agent);
+    }
+    if let Some(original) = original {
+        span.set(semconv::HTTP_REQUEST_METHOD_ORIGINAL, original);
+    }
+    if let Some(query) = query {
+        span.set(semconv::URL_QUERY, query);
+    }
+    if let Some((address, port)) = peer {
         span.set(semconv::CLIENT_ADDRESS, address.clone());
         span.set(semconv::NETWORK_PEER_ADDRESS, address);
-        span.set(semconv::NETWORK_PEER_PORT, i64::from(peer.port()));
-    }
-    span.set(semconv::NETWORK_PROTOCOL_VERSION, protocol_version(request.version()));
-    if let Some(agent) = user_agent(request.headers()) {
-        span.set(semconv::USER_AGENT_ORIGINAL, agent);
+        span.set(semconv::NETWORK_PEER_PORT, i64::from(port));
     }
     span
 }
@@ -57,17 +72,18 @@ fn scheme(scheme: Option<&Scheme>) -> &'static str {
     if scheme == Some(&Scheme::HTTPS) { "https" } else { "http" }
 }
 
-fn authority<B>(request: &Request<B>) -> Option<Host> {
+fn authority<B>(request: &Request<B>, host_header: Option<&[u8]>) -> Option<Host> {
     // HTTP/2 has the authority in the target, and often no `host`.
-    let header = || host(request.headers().get(header::HOST)?.as_bytes());
-    match request.uri().authority() {
-        Some(authority) if request.version() >= Version::HTTP_2 => {
-            host(authority.as_str().as_bytes())
-        }
-        _ => header(),
-    }
+    let target = request.uri().authority().filter(|_| request.version() >= Version::HTTP_2);
+    host(target.map(|authority| authority.as_str().as_bytes()).or(host_header)?)
 }
 
-fn user_agent(headers: &HeaderMap) -> Option<std::sync::Arc<str>> {
-    shared_str(headers.get(header::USER_AGENT)?)
+/// `host` and `user-agent`, the first of each, found as the context is: in one pass.
+fn headers<B>(request: &Request<B>) -> (Option<&[u8]>, Option<&[u8]>) {
+    let (mut host, mut user_agent) = (None, None);
+    request.headers().visit_each([&HOST, &USER_AGENT], |place, value| {
+        let first = if place == 0 { &mut host } else { &mut user_agent };
+        first.get_or_insert(value);
+    });
+    (host, user_agent)
 }
