@@ -75,8 +75,8 @@ fn attribute(span: &SpanData, key: &str) -> Vec<String> {
 }
 
 #[track_caller]
-fn assert_end(span: &SpanData, status: Status, error_type: &[&str]) {
-    assert_eq!(span.status, status);
+fn assert_end(span: &SpanData, status: &Status, error_type: &[&str]) {
+    assert_eq!(&span.status, status);
     assert_eq!(attribute(span, "error.type"), error_type);
 }
 
@@ -89,7 +89,7 @@ fn a_span_continues_its_sender() {
     assert_eq!(span.parent_span_id, remote(1).span_id());
     assert!(span.parent_span_is_remote);
     assert_eq!(span.span_kind, SpanKind::Server);
-    assert_end(&span, Status::Unset, &[]);
+    assert_end(&span, &Status::Unset, &[]);
 }
 
 #[test]
@@ -108,7 +108,7 @@ fn each_end_is_told_once() {
         // Neither a second end nor the drop adds a word.
         span.finish(End::Panicked);
         drop(span);
-        assert_end(&bench.the_one(), status, &error_type);
+        assert_end(&bench.the_one(), &status, &error_type);
     }
 }
 
@@ -116,7 +116,7 @@ fn each_end_is_told_once() {
 fn dropped_is_cancelled() {
     let bench = bench();
     drop(bench.receive(&from(1)));
-    assert_end(&bench.the_one(), Status::Unset, &["cancelled"]);
+    assert_end(&bench.the_one(), &Status::Unset, &["cancelled"]);
 }
 
 #[test]
@@ -128,8 +128,8 @@ fn a_panic_in_it_is_told_and_one_elsewhere_is_not() {
     }));
     assert!(result.is_err());
     let ended = bench.ended();
-    assert_end(&ended[0], Status::error("the handler panicked"), &["panic"]);
-    assert_end(&ended[1], Status::Unset, &["cancelled"]);
+    assert_end(&ended[0], &Status::error("the handler panicked"), &["panic"]);
+    assert_end(&ended[1], &Status::Unset, &["cancelled"]);
 }
 
 #[test]
@@ -245,7 +245,7 @@ fn the_reason_of_the_handler_stands() {
     span.end(End::failed("500"));
     let span = bench.the_one();
     let status = Status::error("no stock left: warehouse is dark");
-    assert_end(&span, status, &["it::span::OutOfStock"]);
+    assert_end(&span, &status, &["it::span::OutOfStock"]);
 }
 
 #[test]
@@ -255,7 +255,7 @@ fn an_error_behind_dyn_has_no_type_to_tell() {
     let error: Box<dyn std::error::Error> = "opaque".into();
     span.enter(|| boundary().fail(&*error));
     drop(span);
-    assert_end(&bench.the_one(), Status::error("opaque"), &["_OTHER"]);
+    assert_end(&bench.the_one(), &Status::error("opaque"), &["_OTHER"]);
 }
 
 #[test]
@@ -333,7 +333,7 @@ fn the_context_is_current_in_every_poll_and_in_the_drop() {
         let expected = if is_dropped_early { 2 } else { 3 };
         assert_eq!(*seen.borrow(), vec![id; expected]);
         let error_type: &[&str] = if is_dropped_early { &["cancelled"] } else { &[] };
-        assert_end(&bench.the_one(), Status::Unset, error_type);
+        assert_end(&bench.the_one(), &Status::Unset, error_type);
     }
 }
 
@@ -346,7 +346,7 @@ fn a_future_that_panics_ends_its_span_as_panicked() {
         let _ = future.as_mut().poll(&mut Task::from_waker(Waker::noop()));
     }));
     assert!(result.is_err());
-    assert_end(&bench.the_one(), Status::error("the handler panicked"), &["panic"]);
+    assert_end(&bench.the_one(), &Status::error("the handler panicked"), &["panic"]);
 }
 
 #[test]
