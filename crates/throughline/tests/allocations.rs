@@ -31,9 +31,9 @@ use tower::util::MapRequestLayer;
 const SERVER_SAMPLED: u64 = 10;
 const SERVER_UNSAMPLED: u64 = 2;
 const SERVER_DROPPED: u64 = 6;
-const CLIENT_SAMPLED: u64 = 8;
-const CLIENT_UNSAMPLED: u64 = 2;
-const CLIENT_DROPPED: u64 = 6;
+const CLIENT_SAMPLED: u64 = 5;
+const CLIENT_UNSAMPLED: u64 = 1;
+const CLIENT_DROPPED: u64 = 5;
 
 /// What is done once, as interning a name, is over after the first of these.
 const WARM_UP: u64 = 10;
