@@ -38,4 +38,8 @@
 
 mod process;
 
+pub use throughline_tower::{
+    Boundary, HttpServerLayer, HttpServerService, ResponseBody, ResponseFuture, Trust, boundary,
+};
+
 pub use process::{Axum, ServerLayer};

@@ -81,6 +81,24 @@ async fn a_layer_on_both_routers_makes_one_span() {
     assert_tree(&recorder, "SERVER GET /users/{id} {http.route=/users/{id}}");
 }
 
+/// The SDK keeps doubles, and backends make of them what they like.
+#[tokio::test]
+async fn no_attribute_is_set_twice() {
+    for has_inner_layer in [false, true] {
+        let recorder = Recorder::new();
+        let users = Router::new().route("/{id}", get(hello));
+        let users = if has_inner_layer { users.layer(layer(&recorder)) } else { users };
+        let app = Router::new().nest("/users", users).layer(layer(&recorder));
+        request(app, "/users/42").await;
+        let spans = recorder.spans();
+        let mut keys: Vec<_> = spans[0].attributes.iter().map(|(key, _)| key.to_owned()).collect();
+        keys.sort();
+        let all = keys.len();
+        keys.dedup();
+        assert_eq!(keys.len(), all, "{keys:?}");
+    }
+}
+
 #[tokio::test]
 async fn a_merged_router_keeps_its_own_layer() {
     let recorder = Recorder::new();

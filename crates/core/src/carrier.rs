@@ -40,7 +40,7 @@ const FEW_HEADERS: usize = 10;
 pub trait WriteCarrier {
     /// Makes `value` the only value of `name`, whatever stood there before.
     ///
-    /// `value` is visible ASCII. A carrier that is full drops it: a request is worth more than
+    /// `value` is printable ASCII. A carrier that is full drops it: a request is worth more than
     /// its trace.
     fn replace(&mut self, name: &HeaderName, value: &str);
 

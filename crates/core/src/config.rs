@@ -1,7 +1,6 @@
 //! What every boundary can be told, in one place.
 
 use std::borrow::Cow;
-use std::sync::Arc;
 
 use opentelemetry::propagation::TextMapPropagator;
 use opentelemetry::trace::{SpanContext, SpanKind, TraceContextExt, Tracer, TracerProvider};
@@ -63,13 +62,15 @@ impl Config {
 
     /// Speaks `propagator` instead of the global one.
     ///
-    /// One whose fields are those of W3C is spoken by Throughline's own codecs.
+    /// [`W3cPropagator`](crate::W3cPropagator) is spoken without a detour, and so is a global
+    /// propagator whose fields are those of W3C: to restrict W3C's own headers, give the propagator
+    /// that does it to the boundary.
     #[must_use]
     pub fn with_propagator(
         mut self,
         propagator: impl TextMapPropagator + Send + Sync + 'static,
     ) -> Self {
-        self.propagation = Propagation::given(Arc::new(propagator));
+        self.propagation = Propagation::given(propagator);
         self
     }
 
@@ -144,6 +145,8 @@ impl Config {
     }
 
     /// Starts the root of a new trace, linked to the span that is current.
+    ///
+    /// It takes nothing else along: baggage stays with the caller.
     ///
     /// `name` is also the value of [`throughline.root`](semconv::THROUGHLINE_ROOT), which says
     /// that this root is one on purpose.

@@ -1,7 +1,7 @@
 //! The first step of the law: what came with a message, and what becomes of it here.
 
 use opentelemetry::Context;
-use opentelemetry::trace::{SpanContext, TraceContextExt};
+use opentelemetry::trace::{SpanContext, TraceContextExt, TraceState};
 
 use crate::carrier::ReadCarrier;
 use crate::outcome::{Outcome, count_extraction};
@@ -53,7 +53,9 @@ impl Extraction {
                 outcome: found,
             },
             Trust::Link | Trust::Ignore => {
-                let remote = read.into_span_context();
+                // Its tracestate stays outside: nobody there decides what is stored here.
+                let remote = read.parent.and_then(Result::ok);
+                let remote = remote.map(|parent| parent.into_span_context(TraceState::NONE));
                 let outcome = if remote.is_some() { Outcome::Untrusted } else { found };
                 let link = remote.filter(|_| trust == Trust::Link).map(Box::new);
                 Extraction { parent: Context::new(), link, outcome }
@@ -78,7 +80,7 @@ impl Extraction {
             (false, Trust::Continue) => Extraction { parent, link: None, outcome: Outcome::Absent },
             (valid, Trust::Link | Trust::Ignore) => Extraction {
                 parent: Context::new(),
-                link: (valid && trust == Trust::Link).then(|| Box::new(remote)),
+                link: (valid && trust == Trust::Link).then(|| Box::new(stateless(&remote))),
                 outcome: if valid { Outcome::Untrusted } else { Outcome::Absent },
             },
         }
@@ -95,4 +97,9 @@ impl Extraction {
     pub fn context(&self) -> &Context {
         &self.parent
     }
+}
+
+fn stateless(remote: &SpanContext) -> SpanContext {
+    let (trace, span, flags) = (remote.trace_id(), remote.span_id(), remote.trace_flags());
+    SpanContext::new(trace, span, flags, true, TraceState::NONE)
 }

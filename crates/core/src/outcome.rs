@@ -49,6 +49,9 @@ const REASONS: [Malformed; 7] = [
     Malformed::Flags,
 ];
 
+// A reason that is added has to be counted.
+const _: () = assert!(REASONS[REASONS.len() - 1] as usize == REASONS.len() - 1);
+
 static CONTINUED: AtomicU64 = AtomicU64::new(0);
 static ABSENT: AtomicU64 = AtomicU64::new(0);
 static MALFORMED: [AtomicU64; REASONS.len()] = [const { AtomicU64::new(0) }; REASONS.len()];
@@ -75,7 +78,10 @@ pub(crate) fn count_extraction(outcome: Outcome) {
     let counter = match outcome {
         Outcome::Continued => &CONTINUED,
         Outcome::Absent => &ABSENT,
-        Outcome::Malformed(reason) => &MALFORMED[reason as usize],
+        Outcome::Malformed(reason) => match MALFORMED.get(reason as usize) {
+            Some(counter) => counter,
+            None => return,
+        },
         Outcome::Untrusted => &UNTRUSTED,
     };
     counter.fetch_add(1, Relaxed);

@@ -4,6 +4,7 @@
 mod foreign;
 mod w3c;
 
+use std::any::TypeId;
 use std::sync::{Arc, OnceLock};
 
 use opentelemetry::global;
@@ -16,8 +17,9 @@ pub(crate) use w3c::{Fields, Read};
 /// How a boundary speaks: bound to the global propagator at the first message, unless it was
 /// given one.
 ///
-/// A propagator whose fields are W3C's is spoken by Throughline's own codecs, which are stricter
-/// and cheaper; any other is called. While no global propagator is set, the boundary speaks W3C
+/// A global propagator whose fields are W3C's is spoken by Throughline's own codecs, which are
+/// stricter and cheaper than the SDK's; any other, and one that the boundary was given, is called.
+/// While no global propagator is set, the boundary speaks W3C
 /// and looks again at the next message.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Propagation {
@@ -34,9 +36,10 @@ pub(crate) enum Speaks {
 }
 
 impl Propagation {
-    pub(crate) fn given(propagator: Arc<dyn TextMapPropagator + Send + Sync>) -> Self {
-        let bound = OnceLock::from(Speaks::of(&*propagator).unwrap_or(Speaks::Foreign));
-        Propagation { given: Some(propagator), bound }
+    pub(crate) fn given<P: TextMapPropagator + Send + Sync + 'static>(propagator: P) -> Self {
+        let is_ours = TypeId::of::<P>() == TypeId::of::<W3cPropagator>();
+        let speaks = if is_ours { Speaks::W3c(Fields::ALL) } else { Speaks::Foreign };
+        Propagation { given: Some(Arc::new(propagator)), bound: OnceLock::from(speaks) }
     }
 
     #[inline]

@@ -44,9 +44,10 @@ static GLOBAL: RwLock<Option<Arc<dyn MakeTracer>>> = RwLock::new(None);
 
 /// Makes `provider` the global one, for OpenTelemetry and for every boundary that was given none.
 ///
-/// The same as [`opentelemetry::global::set_tracer_provider`], and one allocation a span cheaper,
-/// since boundaries keep the provider's own type. Boundaries bind at their first span, so one
-/// built before this call follows it too.
+/// It does what [`opentelemetry::global::set_tracer_provider`] does, and more: boundaries keep the
+/// provider's own type, which spares an allocation a span. They bind at their first span, so one
+/// built before this call follows it too, and stay with what they are bound to. A provider that is
+/// set later with OpenTelemetry's own function reaches other code, and no boundary.
 pub fn set_tracer_provider<P>(provider: P)
 where
     P: TracerProvider + Clone + Send + Sync + 'static,

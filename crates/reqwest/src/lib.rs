@@ -29,6 +29,12 @@
 //!
 //! User and password of a URL and the values of the query keys that the semantic conventions list
 //! as credentials are replaced by `REDACTED`. No header is recorded.
+//!
+//! # What goes along
+//!
+//! `traceparent`, `tracestate` and `baggage` are headers of the request: a redirect that the client
+//! follows takes them to wherever it leads. Use a client with a redirect policy of your own where
+//! requests with baggage leave for third parties.
 #![forbid(unsafe_code)]
 
 mod inject;

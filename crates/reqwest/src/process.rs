@@ -83,7 +83,8 @@ impl Middleware for ClientMiddleware {
         if span.is_carried() {
             return next.run(request, extensions).await;
         }
-        let (result, span) = span.process(next.run(request, extensions)).await;
+        // In a block: the call that makes the future is in the context as well.
+        let (result, span) = span.process(async move { next.run(request, extensions).await }).await;
         let end = match &result {
             Ok(response) => {
                 let status = response.status();

@@ -47,6 +47,8 @@ where
 /// Spawns a job in a trace of its own, linked to the span that is current: for work that is
 /// caused by a request and isn't a part of it.
 ///
+/// It takes nothing else along: neither baggage nor the tracing span.
+///
 /// The job has a root span of this `name`, which ends with it: as an error where the job panics,
 /// as cancelled where it is aborted. [`throughline_core::boundary`] reaches it.
 ///

@@ -89,10 +89,9 @@ pub use throughline_tower as tower;
 /// The extension traits that code around spans needs: `use throughline::prelude::*;`
 ///
 /// They are OpenTelemetry's own, in the version that is used here: `context.span()`,
-/// `context.baggage()`, `future.with_context(..)`.
+/// `context.baggage()`.
 pub mod prelude {
     pub use opentelemetry::baggage::BaggageExt as _;
-    pub use opentelemetry::context::FutureExt as _;
     pub use opentelemetry::trace::TraceContextExt as _;
 }
 

@@ -46,6 +46,8 @@
 mod extract;
 mod process;
 
+pub use throughline_core::{Boundary, Trust, boundary};
+
 pub use process::{
     Framework, HttpServerLayer, HttpServerService, NoFramework, ResponseBody, ResponseFuture,
     ServerLayer,

@@ -36,7 +36,8 @@ pub struct Unheld {
 /// Parses the values of all `tracestate` headers, combined in their order.
 ///
 /// `None` if there is nothing to keep: no member, more than [`MAX_MEMBERS`], or a member that the
-/// grammar forbids. A broken `tracestate` never breaks the trace.
+/// grammar forbids. A broken `tracestate` never breaks the trace. Keys that come twice stay: the
+/// specification leaves it to whoever reads them, and what passes through is not ours to mend.
 pub fn parse<'a>(values: impl IntoIterator<Item = &'a [u8]>) -> Option<Parsed> {
     let mut members: Vec<(&str, &str)> = Vec::new();
     for value in values {

@@ -9,7 +9,7 @@ mod route;
 pub use cache::shared_str;
 pub use host::{Host, host};
 pub use method::{Method, method};
-pub use redact::{redact_query, redact_url};
+pub use redact::{redact_query, redact_text, redact_url};
 pub use route::{Route, route};
 
 use ::http::Version;

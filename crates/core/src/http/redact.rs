@@ -100,3 +100,22 @@ pub fn redact_url(url: &str) -> Cow<'_, str> {
     out.push_str(&url[fragment..]);
     Cow::Owned(out)
 }
+
+/// A text with every URL in it redacted, as [`redact_url`] does: errors of HTTP clients tell whole
+/// URLs.
+#[must_use]
+pub fn redact_text(text: &str) -> Cow<'_, str> {
+    let mut out = String::new();
+    let mut rest = text;
+    while let Some(mark) = rest.find("://") {
+        let is_scheme = |c: char| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.');
+        let start = rest[..mark].trim_end_matches(is_scheme).len();
+        let is_end = |c: char| c.is_whitespace() || matches!(c, '"' | '\'' | '<' | '>' | ')' | '`');
+        let end = rest[mark..].find(is_end).map_or(rest.len(), |at| mark + at);
+        out.push_str(&rest[..start]);
+        out.push_str(&redact_url(&rest[start..end]));
+        rest = &rest[end..];
+    }
+    out.push_str(rest);
+    if out == text { Cow::Borrowed(text) } else { Cow::Owned(out) }
+}

@@ -7,7 +7,7 @@ use opentelemetry::Context;
 use opentelemetry::baggage::{Baggage, BaggageExt};
 use opentelemetry::propagation::text_map_propagator::FieldIter;
 use opentelemetry::propagation::{Extractor, Injector, TextMapPropagator};
-use opentelemetry::trace::{SpanContext, TraceContextExt, TraceState};
+use opentelemetry::trace::{TraceContextExt, TraceId, TraceState};
 
 use crate::carrier::{ReadCarrier, WriteCarrier};
 use crate::codec::traceparent::{self, Malformed, TraceParent};
@@ -22,6 +22,13 @@ const BAGGAGE: HeaderName = HeaderName::from_static("baggage");
 pub(crate) struct Fields {
     pub(crate) trace: bool,
     pub(crate) baggage: bool,
+}
+
+/// The members of a `tracestate` that OpenTelemetry can't hold, in the context of their trace.
+#[derive(Debug)]
+struct UnheldOf {
+    trace: TraceId,
+    list: Arc<tracestate::Unheld>,
 }
 
 impl Fields {
@@ -94,11 +101,13 @@ impl Fields {
             return false;
         }
         carrier.replace(&TRACEPARENT, traceparent::print(span_context).as_str());
-        let unheld = context.get::<Arc<tracestate::Unheld>>();
+        let unheld = context.get::<UnheldOf>();
+        // Another trace may have begun in this context.
+        let unheld = unheld.filter(|unheld| unheld.trace == span_context.trace_id());
         let state = if *span_context.trace_state() == TraceState::NONE && unheld.is_none() {
             None
         } else {
-            tracestate::print(span_context.trace_state(), unheld.map(|unheld| &**unheld))
+            tracestate::print(span_context.trace_state(), unheld.map(|unheld| &*unheld.list))
         };
         match state {
             Some(header) => carrier.replace(&TRACESTATE, &header),
@@ -120,12 +129,6 @@ impl Read {
             (parent, Some(others)) => others.into_context(parent.and_then(Result::ok), base),
         }
     }
-
-    /// The sender's span, if it said which.
-    pub(crate) fn into_span_context(self) -> Option<SpanContext> {
-        let state = self.others.map_or(TraceState::NONE, |others| others.state.held);
-        Some(self.parent?.ok()?.into_span_context(state))
-    }
 }
 
 impl Others {
@@ -135,8 +138,8 @@ impl Others {
         // The list belongs to the trace: it goes where that restarts.
         if let Some(parent) = parent {
             context = context.with_remote_span_context(parent.into_span_context(self.state.held));
-            if let Some(unheld) = self.state.unheld {
-                context = context.with_value(unheld);
+            if let Some(list) = self.state.unheld {
+                context = context.with_value(UnheldOf { trace: parent.trace_id, list });
             }
         }
         if let Some(baggage) = self.baggage {

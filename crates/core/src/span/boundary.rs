@@ -27,8 +27,8 @@ pub struct BoundarySpan {
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Recording {
-    /// The span is an outer layer's, and current: nothing is attached, since what is current may
-    /// be a span between the layers.
+    /// The context is an outer layer's. Where it is current nothing is attached, since what is
+    /// current may be a span, or have baggage, from between the layers.
     Joined,
     /// Nothing was started: the context is the parent's own.
     Carried,
@@ -107,7 +107,9 @@ impl BoundarySpan {
             above.is_valid() && !above.is_sampled()
         };
         if is_unsampled && !ask_sampler {
-            return BoundarySpan::idle(parent, Recording::Carried);
+            let recording =
+                if is_current(&parent) { Recording::Joined } else { Recording::Carried };
+            return BoundarySpan::idle(parent, recording);
         }
         BoundarySpan::record(tracer, parent, kind, describe)
     }
@@ -121,7 +123,7 @@ impl BoundarySpan {
         describe: impl FnOnce() -> Description,
     ) -> Self {
         let is_outbound = matches!(kind, SpanKind::Client | SpanKind::Producer);
-        let Description { name, attributes, links } = describe();
+        let Description { name, attributes, links, has_route } = describe();
         let builder = SpanBuilder {
             span_kind: Some(kind),
             name,
@@ -144,20 +146,16 @@ impl BoundarySpan {
         let (context, recording) = if is_outbound {
             (context, Recording::Alone)
         } else {
-            (context.with_value(State::new(context.clone())), Recording::Shared)
+            (context.with_value(State::new(context.clone(), has_route)), Recording::Shared)
         };
         BoundarySpan { context, recording, panicked: false }
     }
 
-    /// Joins a message whose span an outer layer holds. It carries that span's context where it
+    /// Joins a message whose span an outer layer holds. It carries that span's context wherever it
     /// was lost between the layers, as behind a worker task, and leaves alone what is current
     /// where it wasn't.
     pub fn join(outer: &Boundary) -> Self {
-        let trace = outer.context().span().span_context().trace_id();
-        let is_current =
-            Context::map_current(|current| current.span().span_context().trace_id() == trace);
-        let recording = if is_current { Recording::Joined } else { Recording::Carried };
-        BoundarySpan::idle(outer.context().clone(), recording)
+        BoundarySpan::idle(outer.context().clone(), Recording::Joined)
     }
 
     fn idle(context: Context, recording: Recording) -> Self {
@@ -177,22 +175,27 @@ impl BoundarySpan {
         matches!(self.recording, Recording::Alone | Recording::Shared)
     }
 
-    /// Whether nothing was started, and the context is the parent's own.
+    /// Whether nothing was started, and the context is the parent's own or an outer layer's.
     ///
     /// Not so for a span that its sampler dropped: its context is new, and everything below has to
     /// learn from it that the trace is not sampled.
     #[must_use]
     pub fn is_carried(&self) -> bool {
-        self.recording == Recording::Carried
+        matches!(self.recording, Recording::Carried | Recording::Joined)
     }
 
     /// The cheap handle for an extension of the message, by which a second layer finds that the
-    /// message has its span; `None` where the context is the sender's own, which a second layer
-    /// finds in the message itself.
+    /// message was judged already; `None` where the sender's own context goes on, which a second
+    /// layer finds in the message itself.
     #[must_use]
     pub fn handle(&self) -> Option<Boundary> {
-        let is_new = matches!(self.recording, Recording::Shared | Recording::Dropped);
-        is_new.then(|| Boundary::of(self.context.clone()))
+        let is_news = match self.recording {
+            Recording::Shared | Recording::Dropped => true,
+            // Nobody was trusted, and there is no provider: a second layer must not trust.
+            Recording::Carried => !self.context.span().span_context().is_valid(),
+            Recording::Joined | Recording::Alone | Recording::Ended => false,
+        };
+        is_news.then(|| Boundary::of(self.context.clone()))
     }
 
     /// Sets an attribute, one that isn't set yet: OpenTelemetry keeps doubles.
@@ -211,8 +214,10 @@ impl BoundarySpan {
         result
     }
 
-    /// Attaches the context until [`Entered::exit`]. Dropped without it, as a panic does, the span
-    /// stays marked as panicked.
+    /// Attaches the context until [`Entered::exit`], for where [`enter`](Self::enter) would move
+    /// too much. Dropped without it, as a panic does (and an early return would), the span stays
+    /// marked as panicked.
+    #[doc(hidden)]
     #[inline]
     pub fn entered(&mut self) -> Entered<'_> {
         let panicked = std::mem::replace(&mut self.panicked, true);
@@ -221,7 +226,7 @@ impl BoundarySpan {
             _ => None,
         };
         let attached = match self.recording {
-            Recording::Joined => None,
+            Recording::Joined if is_current(&self.context) => None,
             _ => Some(self.context.clone().attach()),
         };
         let mark = &mut self.panicked;
@@ -255,7 +260,10 @@ impl BoundarySpan {
         let recording = std::mem::replace(&mut self.recording, Recording::Ended);
         let span = self.context.span();
         match self.context.get::<State>() {
-            Some(state) if recording == Recording::Shared => state.settle(|span| end.say(span)),
+            Some(state) if recording == Recording::Shared => {
+                state.settle(|span| end.say(span));
+                state.end();
+            }
             // An outbound span sees the state of the message it is sent for.
             _ => end.say(&span),
         }
@@ -263,7 +271,15 @@ impl BoundarySpan {
     }
 }
 
+/// Whether the context that is current here is of the same trace as `context`.
+#[inline]
+fn is_current(context: &Context) -> bool {
+    let trace = context.span().span_context().trace_id();
+    Context::map_current(|current| current.span().span_context().trace_id() == trace)
+}
+
 /// The context of a [`BoundarySpan`], attached to this thread.
+#[doc(hidden)]
 #[derive(Debug)]
 #[must_use = "the span is marked as panicked until `exit` is called"]
 pub struct Entered<'a> {

@@ -3,12 +3,15 @@ use std::borrow::Cow;
 use opentelemetry::trace::{Link, SpanContext};
 use opentelemetry::{Key, KeyValue, Value};
 
+use crate::semconv;
+
 /// What a span is started with: its name, and the attributes that its sampler may look at.
 #[derive(Clone, Debug)]
 pub struct Description {
     pub(crate) name: Cow<'static, str>,
     pub(crate) attributes: Vec<KeyValue>,
     pub(crate) links: Option<Vec<Link>>,
+    pub(crate) has_route: bool,
 }
 
 impl Description {
@@ -16,13 +19,25 @@ impl Description {
     /// those set at the end, so that no attribute makes the list grow.
     #[must_use]
     pub fn new(name: impl Into<Cow<'static, str>>, capacity: usize) -> Self {
-        Description { name: name.into(), attributes: Vec::with_capacity(capacity), links: None }
+        Description {
+            name: name.into(),
+            attributes: Vec::with_capacity(capacity),
+            links: None,
+            has_route: false,
+        }
     }
 
     /// Sets an attribute, one that isn't set yet: OpenTelemetry keeps doubles.
     #[inline]
     pub fn set(&mut self, key: &'static str, value: impl Into<Value>) {
         self.attributes.push(KeyValue::new(Key::from_static_str(key), value));
+    }
+
+    /// Sets `http.route`, which an inner layer then won't set again.
+    #[inline]
+    pub fn set_route(&mut self, route: impl Into<Value>) {
+        self.has_route = true;
+        self.set(semconv::HTTP_ROUTE, route);
     }
 
     #[inline]

@@ -1,4 +1,5 @@
 use std::any::type_name;
+use std::borrow::Cow;
 use std::error::Error;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Mutex, PoisonError};
@@ -6,6 +7,7 @@ use std::sync::{Mutex, PoisonError};
 use opentelemetry::trace::{SpanContext, SpanRef, Status, TraceContextExt};
 use opentelemetry::{Context, Key, KeyValue, Value};
 
+use crate::http::redact_text;
 use crate::semconv;
 
 /// What the owner of a boundary span and its handles share, as a value in the span's context.
@@ -16,20 +18,32 @@ pub(crate) struct State {
     /// Whether it was said how the message ended: by its handler, or by its end.
     settled: Mutex<bool>,
     routed: AtomicBool,
+    ended: AtomicBool,
 }
 
 impl State {
-    pub(crate) fn new(span: Context) -> Self {
-        State { span, settled: Mutex::new(false), routed: AtomicBool::new(false) }
+    pub(crate) fn new(span: Context, has_route: bool) -> Self {
+        State {
+            span,
+            settled: Mutex::new(false),
+            routed: AtomicBool::new(has_route),
+            ended: AtomicBool::new(false),
+        }
+    }
+
+    pub(crate) fn end(&self) {
+        self.ended.store(true, Relaxed);
     }
 
     /// Calls `say` if nobody has settled how the message ended. The lock is held meanwhile, so
-    /// that an end that comes just then can't close the span half told.
-    pub(crate) fn settle(&self, say: impl FnOnce(&SpanRef<'_>)) {
+    /// that an end that comes just then can't close the span half told. Whether it was called.
+    pub(crate) fn settle(&self, say: impl FnOnce(&SpanRef<'_>)) -> bool {
         let mut settled = self.settled.lock().unwrap_or_else(PoisonError::into_inner);
-        if !std::mem::replace(&mut *settled, true) {
+        let is_first = !std::mem::replace(&mut *settled, true);
+        if is_first {
             say(&self.span.span());
         }
+        is_first
     }
 }
 
@@ -91,6 +105,13 @@ impl Boundary {
         self.state().is_some_and(|state| state.span.span().is_recording())
     }
 
+    /// Whether the span has ended: a message that brings such a handle is handled once more, and
+    /// has a span of its own.
+    #[must_use]
+    pub fn has_ended(&self) -> bool {
+        self.state().is_some_and(|state| state.ended.load(Relaxed))
+    }
+
     /// Sets an attribute of the span.
     ///
     /// Set each key once: OpenTelemetry's SDK keeps doubles.
@@ -101,23 +122,26 @@ impl Boundary {
     }
 
     /// Says why the message failed: `error` and its causes become the description of the span's
-    /// status, its type `error.type`, and one log record at the level ERROR is written.
+    /// status, its type `error.type`, and one log record at the level ERROR is written. Secrets in
+    /// URLs that they tell of are redacted.
     ///
-    /// The first call holds. The span goes on, and ends when its message does; whatever its
-    /// boundary would say about the failure then gives way to this.
+    /// The first call holds, and later ones say nothing. The span goes on, and ends when its
+    /// message does; whatever its boundary would say about the end, a panic too, gives way to this.
     pub fn fail<E: Error + ?Sized>(&self, error: &E) {
         let (name, chain) = (error_type::<E>(), error_chain(error));
-        tracing::event!(
-            target: "throughline",
-            tracing::Level::ERROR,
-            { semconv::ERROR_TYPE } = name,
-            "{chain}"
-        );
-        if let Some(state) = self.state() {
+        let is_first = self.state().is_none_or(|state| {
             state.settle(|span| {
                 span.set_attribute(KeyValue::new(semconv::ERROR_TYPE, name));
-                span.set_status(Status::error(chain));
-            });
+                span.set_status(Status::error(chain.clone()));
+            })
+        });
+        if is_first {
+            tracing::event!(
+                target: "throughline",
+                tracing::Level::ERROR,
+                { semconv::ERROR_TYPE } = name,
+                "{chain}"
+            );
         }
     }
 
@@ -127,7 +151,7 @@ impl Boundary {
     /// For boundary crates. `describe` yields the name and the route.
     pub fn refine_route<N, R>(&self, describe: impl FnOnce() -> (N, R))
     where
-        N: Into<std::borrow::Cow<'static, str>>,
+        N: Into<Cow<'static, str>>,
         R: Into<Value>,
     {
         if let Some(state) = self.state()
@@ -149,7 +173,7 @@ pub(crate) fn error_type<E: ?Sized>() -> &'static str {
     }
 }
 
-/// An error and its causes, outermost first, joined by colons.
+/// An error and its causes, outermost first, joined by colons. URLs in them are redacted.
 #[must_use]
 pub fn error_chain<E: Error + ?Sized>(error: &E) -> String {
     let mut text = error.to_string();
@@ -161,5 +185,8 @@ pub fn error_chain<E: Error + ?Sized>(error: &E) -> String {
         text.push_str(&error.to_string());
         cause = error.source();
     }
-    text
+    match redact_text(&text) {
+        Cow::Borrowed(_) => text,
+        Cow::Owned(redacted) => redacted,
+    }
 }

@@ -1,5 +1,5 @@
 use http::Method;
-use throughline_core::http::{Host, host, method, redact_query, redact_url, route};
+use throughline_core::http::{Host, host, method, redact_query, redact_text, redact_url, route};
 
 #[test]
 fn methods_are_a_bounded_set() {
@@ -61,6 +61,20 @@ fn secrets_of_a_url_are_redacted() {
     ];
     for (url, redacted) in cases {
         assert_eq!(redact_url(url), redacted);
+    }
+}
+
+#[test]
+fn secrets_of_urls_in_a_text_are_redacted() {
+    let cases = [
+        ("no url here: a/b?sig=1", "no url here: a/b?sig=1"),
+        ("://sig=1", "://sig=1"),
+        ("url (https://h/?sig=1): timed out", "url (https://h/?sig=REDACTED): timed out"),
+        ("a http://u@h b \"ftp://u:p@h\"", "a http://REDACTED@h b \"ftp://REDACTED:REDACTED@h\""),
+        ("ende http://h/ä?sig=ü", "ende http://h/ä?sig=REDACTED"),
+    ];
+    for (text, redacted) in cases {
+        assert_eq!(redact_text(text), redacted);
     }
 }
 

@@ -78,6 +78,50 @@ fn who_is_not_trusted_brings_nothing_in() {
     }
 }
 
+/// Members that OpenTelemetry can't hold travel beside the span, in the context. They belong to
+/// their trace.
+#[test]
+fn another_trace_in_the_same_context_has_another_tracestate() {
+    let came = headers(&[("traceparent", TRACEPARENT), ("tracestate", "a@b@c=secret")]);
+    let extraction = config().extract(&came);
+    let other = opentelemetry::trace::SpanContext::new(
+        TraceId::from(1),
+        SpanId::from(1),
+        opentelemetry::trace::TraceFlags::SAMPLED,
+        false,
+        Default::default(),
+    );
+    let mut left = HeaderMap::new();
+    config().inject(&extraction.context().with_remote_span_context(other), &mut left);
+    assert_eq!(left.get("tracestate"), None);
+    config().inject(extraction.context(), &mut left);
+    assert_eq!(left.get("tracestate").map(HeaderValue::as_bytes), Some(&b"a@b@c=secret"[..]));
+}
+
+/// An allow-list, as an organisation may have one: W3C's name, and not W3C's behaviour.
+#[derive(Debug)]
+struct NoBaggage(Vec<String>);
+
+impl TextMapPropagator for NoBaggage {
+    fn inject_context(&self, _: &Context, _: &mut dyn Injector) {}
+
+    fn extract_with_context(&self, context: &Context, _: &dyn Extractor) -> Context {
+        context.clone()
+    }
+
+    fn fields(&self) -> FieldIter<'_> {
+        FieldIter::new(&self.0)
+    }
+}
+
+#[test]
+fn a_propagator_that_a_boundary_was_given_is_called() {
+    let given = NoBaggage(vec!["baggage".to_owned()]);
+    let config = Config::new("test", "1").with_propagator(given);
+    let came = headers(&[("traceparent", TRACEPARENT), ("baggage", "tenant=acme")]);
+    assert!(config.extract(&came).context().baggage().is_empty());
+}
+
 #[test]
 fn nothing_is_injected_as_nothing() {
     let mut left = headers(&[("traceparent", "by hand"), ("baggage", "stale=1")]);

@@ -195,6 +195,17 @@ fn at_a_public_edge_a_linked_trace_begins() {
 }
 
 #[test]
+fn what_a_stranger_sends_along_is_not_stored() {
+    let mut bench = bench();
+    bench.config = bench.config.trust(Trust::Link);
+    let mut headers = from(1);
+    headers.push(("tracestate".to_owned(), "vendor=a-lot-of-text".to_owned()));
+    bench.receive(&headers).end(End::Completed);
+    let link = bench.the_one().links.links[0].span_context.clone();
+    assert_eq!(link.trace_state(), &TraceState::NONE);
+}
+
+#[test]
 fn a_lacking_parent_is_marked_where_one_was_expected() {
     let mut bench = bench();
     bench.config = bench.config.expect_parent(true);
@@ -246,6 +257,18 @@ fn the_reason_of_the_handler_stands() {
     let span = bench.the_one();
     let status = Status::error("no stock left: warehouse is dark");
     assert_end(&span, &status, &["it::span::OutOfStock"]);
+}
+
+/// HTTP clients put the whole URL into their errors.
+#[test]
+fn a_reason_tells_no_secrets() {
+    let bench = bench();
+    let mut span = bench.receive(&from(1));
+    let error = io::Error::other("no answer from (http://user:pw@host/a?sig=S3CRET&page=2)");
+    span.enter(|| boundary().fail(&error));
+    drop(span);
+    let told = "no answer from (http://REDACTED:REDACTED@host/a?sig=REDACTED&page=2)";
+    assert_eq!(bench.the_one().status, Status::error(told));
 }
 
 #[test]

@@ -5,7 +5,7 @@ use bytes::Buf;
 use http::StatusCode;
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
-use throughline_core::{BoundarySpan, End};
+use throughline_core::{Boundary, BoundarySpan, End};
 
 use super::future::end_of;
 
@@ -18,7 +18,7 @@ pin_project! {
         inner: Option<B>,
         span: BoundarySpan,
         status: StatusCode,
-        // How many bytes are left of a body that knows its length.
+        // How many bytes are left of a body whose length is known.
         left: Option<u64>,
     }
 
@@ -37,10 +37,22 @@ pin_project! {
 }
 
 impl<B: Body> ResponseBody<B> {
-    pub(super) fn new(inner: B, span: BoundarySpan, status: StatusCode) -> Self {
-        // Only a span that is recorded has to know where the body ends.
-        let left = if span.is_recording() { inner.size_hint().exact() } else { None };
-        ResponseBody { inner: Some(inner), span, status, left }
+    /// A body of this length, if one is known and anybody wants to know.
+    pub(super) fn new(
+        inner: B,
+        span: BoundarySpan,
+        status: StatusCode,
+        length: Option<u64>,
+    ) -> Self {
+        ResponseBody { inner: Some(inner), span, status, left: length }
+    }
+}
+
+/// For layers outside that answer without asking the service.
+impl<B: Body + Default> Default for ResponseBody<B> {
+    fn default() -> Self {
+        let nobody = BoundarySpan::join(&Boundary::default());
+        ResponseBody::new(B::default(), nobody, StatusCode::OK, None)
     }
 }
 

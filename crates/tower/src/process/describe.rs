@@ -41,7 +41,7 @@ pub(super) fn describe<F: Framework, B>(request: &Request<B>) -> Description {
     span.set(semconv::URL_SCHEME, scheme);
     span.set(semconv::NETWORK_PROTOCOL_VERSION, version);
     if let Some(route) = route {
-        span.set(semconv::HTTP_ROUTE, route);
+        span.set_route(route);
     }
     if let Some(Host { address, port }) = host {
         span.set(semconv::SERVER_ADDRESS, address);

@@ -1,6 +1,7 @@
 use std::pin::Pin;
 use std::task::{Context as Task, Poll, ready};
 
+use http::header::CONTENT_LENGTH;
 use http::{Response, StatusCode};
 use http_body::Body;
 use pin_project_lite::pin_project;
@@ -48,14 +49,21 @@ fn answer<B: Body, E>(
         }
     };
     let status = response.status();
+    let mut length = None;
     if span.is_recording() {
+        length = response.body().size_hint().exact().or_else(|| content_length(&response));
         span.set_attribute(semconv::HTTP_RESPONSE_STATUS_CODE, i64::from(status.as_u16()));
         if is_head || has_no_body(status) || response.body().is_end_stream() {
             // Servers don't poll such a body: its drop must not look like a caller who left.
             span.finish(end_of(status));
         }
     }
-    Ok(response.map(|body| ResponseBody::new(body, span, status)))
+    Ok(response.map(|body| ResponseBody::new(body, span, status, length)))
+}
+
+/// What the head promises of a body that doesn't know its own length, as a proxy's doesn't.
+fn content_length<B>(response: &Response<B>) -> Option<u64> {
+    response.headers().get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
 #[inline]

@@ -56,13 +56,17 @@ impl<F: Framework> HttpServerLayer<F> {
     }
 
     /// How far callers are trusted with the trace.
+    ///
+    /// It is the outermost layer of a request that decides: a layer within it finds the span
+    /// started, and only names it. Put a stricter router beside a more trusting one, not inside.
     #[must_use]
     pub fn trust(self, trust: Trust) -> Self {
         self.map(|config| config.trust(trust))
     }
 
     /// Says that every caller sends its context, so that a request without one is a break: its
-    /// span is marked as one that lacks its parent. Leave it off where people call by hand.
+    /// span is marked as one that lacks its parent. Leave it off where people call by hand. As with
+    /// [`trust`](Self::trust), the outermost layer decides.
     #[must_use]
     pub fn expect_parent(self, expect: bool) -> Self {
         self.map(|config| config.expect_parent(expect))

@@ -51,7 +51,8 @@ where
     #[inline]
     fn call(&mut self, mut request: Request<ReqBody>) -> Self::Future {
         let is_head = request.method() == Method::HEAD;
-        let mut span = match request.extensions().get::<Boundary>() {
+        let outer = request.extensions().get::<Boundary>();
+        let mut span = match outer.filter(|outer| !outer.has_ended()) {
             Some(first) => {
                 refine::<F, _>(first, &request);
                 BoundarySpan::join(first)

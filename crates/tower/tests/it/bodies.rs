@@ -215,3 +215,26 @@ async fn what_a_body_says_of_itself_is_passed_on() {
     assert_eq!(response.body().size_hint().exact(), Some(5));
     assert!(!response.body().is_end_stream());
 }
+
+/// What a proxy passes on: the length in the head, and a stream that doesn't know it.
+#[tokio::test]
+async fn a_length_in_the_head_counts_where_the_body_knows_none() {
+    for (promised, error_type) in [("10", &[][..]), ("11", &["cancelled"])] {
+        let spans = Spans::new();
+        let body = Script::new(vec![data("12345"), data("67890")]);
+        let mut answer = answer(200, body);
+        answer.headers_mut().insert("content-length", promised.parse().expect("a value"));
+        let mut response = serve(&spans, "GET", answer).await;
+        for _ in 0..2 {
+            response.body_mut().frame().await.expect("a frame").expect("no error");
+        }
+        drop(response);
+        spans.assert_end(Status::Unset, error_type);
+    }
+}
+
+#[test]
+fn layers_outside_may_answer_with_a_body_of_their_own() {
+    let body = throughline_tower::ResponseBody::<Full<Bytes>>::default();
+    assert!(body.is_end_stream());
+}

@@ -278,3 +278,86 @@ fn services_and_bodies_are_send() {
     is_send::<throughline_tower::ResponseBody<Full<Bytes>>>();
     is_send::<throughline_tower::ResponseFuture<std::future::Ready<()>>>();
 }
+
+#[tokio::test]
+async fn a_task_between_two_layers_does_not_lose_the_context() {
+    let spans = Spans::new();
+    let seen = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
+    let witness = std::sync::Arc::clone(&seen);
+    let inner = ServiceBuilder::new().layer(spans.layer()).service_fn(move |_: Request<()>| {
+        let witness = std::sync::Arc::clone(&witness);
+        async move {
+            witness.lock().expect("not poisoned").push(current().span_id());
+            hello(request("GET")).await
+        }
+    });
+    // The call is made in the context, and what it makes runs in a task without one.
+    let spawning = service_fn(move |request: Request<()>| {
+        let task = tokio::spawn(inner.clone().oneshot(request));
+        async move { task.await.expect("no panic") }
+    });
+    let service = ServiceBuilder::new().layer(spans.layer()).service(spawning);
+    let response = service.oneshot(request("GET")).await.expect("infallible");
+    response.into_body().collect().await.expect("no error");
+    spans.assert_end(Status::Unset, &[]);
+    let id = spans.ended()[0].span_context.span_id();
+    assert_eq!(*seen.lock().expect("not poisoned"), [id]);
+}
+
+#[tokio::test]
+async fn an_inner_layer_does_not_trust_whom_the_outer_one_did_not() {
+    // Without a provider there is no span to find, and still a judgement to respect.
+    let provider = opentelemetry_sdk::trace::SdkTracerProvider::builder().build();
+    provider.shutdown().expect("shuts down");
+    let outer = throughline_tower::ServerLayer::public_edge().with_tracer_provider(&provider);
+    let inner = throughline_tower::ServerLayer::new().with_tracer_provider(&provider);
+    let service =
+        ServiceBuilder::new().layer(outer).layer(inner).service_fn(async |request: Request<()>| {
+            assert!(!current().is_valid(), "a stranger's trace goes on: {:?}", current());
+            hello(request).await
+        });
+    drop(service.oneshot(request("GET")).await);
+}
+
+#[tokio::test]
+async fn what_stands_between_two_layers_of_an_unsampled_request_stays() {
+    use opentelemetry::baggage::BaggageExt;
+
+    let spans = Spans::new();
+    let inner =
+        ServiceBuilder::new().layer(spans.layer()).service_fn(async |request: Request<()>| {
+            let context = opentelemetry::Context::current();
+            assert_eq!(context.baggage().len(), 1, "the middleware's baggage is gone");
+            hello(request).await
+        });
+    let between = service_fn(move |request: Request<()>| {
+        use opentelemetry::trace::FutureExt;
+        let tenant = opentelemetry::KeyValue::new("tenant", "acme");
+        let context = opentelemetry::Context::current_with_baggage([tenant]);
+        inner.clone().oneshot(request).with_context(context)
+    });
+    let mut request = request("GET");
+    let unsampled = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00";
+    request.headers_mut().insert("traceparent", unsampled.parse().expect("a value"));
+    let service = ServiceBuilder::new().layer(spans.layer()).service(between);
+    drop(service.oneshot(request).await);
+    assert!(spans.ended().is_empty());
+}
+
+#[tokio::test]
+async fn a_request_that_is_handled_once_more_has_a_span_once_more() {
+    let spans = Spans::new();
+    let kept = std::sync::Arc::new(std::sync::Mutex::new(None));
+    let keep = std::sync::Arc::clone(&kept);
+    let first = ServiceBuilder::new().layer(spans.layer()).service(service_fn(
+        move |request: Request<()>| {
+            *keep.lock().expect("not poisoned") = Some(request);
+            hello(self::request("GET"))
+        },
+    ));
+    drop(first.oneshot(request("GET")).await);
+    let again = kept.lock().expect("not poisoned").take().expect("it was kept");
+    let second = ServiceBuilder::new().layer(spans.layer()).service_fn(hello);
+    drop(second.oneshot(again).await);
+    assert_eq!(spans.ended().len(), 2);
+}
