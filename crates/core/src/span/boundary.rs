@@ -30,8 +30,10 @@ enum Recording {
     /// The context is an outer layer's. Where it is current nothing is attached, since what is
     /// current may be a span, or have baggage, from between the layers.
     Joined,
-    /// Nothing was started: the context is the parent's own.
+    /// Nothing was started: the context is the sender's own.
     Carried,
+    /// Nothing was started, and no sender is followed: the context is empty.
+    Empty,
     /// A span that its sampler dropped: the context is new, and says so to all below.
     Dropped,
     /// A span that has ended, whose context lives on.
@@ -133,7 +135,9 @@ impl BoundarySpan {
         };
         let context = tracer.start(builder, &parent);
         if !is_new(&context, &parent) {
-            return BoundarySpan::idle(parent, Recording::Carried);
+            let is_followed = parent.span().span_context().is_valid();
+            let recording = if is_followed { Recording::Carried } else { Recording::Empty };
+            return BoundarySpan::idle(parent, recording);
         }
         // A sampled span is recorded; only one that isn't has to be asked.
         let is_recording = {
@@ -181,20 +185,18 @@ impl BoundarySpan {
     /// learn from it that the trace is not sampled.
     #[must_use]
     pub fn is_carried(&self) -> bool {
-        matches!(self.recording, Recording::Carried | Recording::Joined)
+        matches!(self.recording, Recording::Carried | Recording::Empty | Recording::Joined)
     }
 
     /// The cheap handle for an extension of the message, by which a second layer finds that the
     /// message was judged already; `None` where the sender's own context goes on, which a second
     /// layer finds in the message itself.
+    #[inline]
     #[must_use]
     pub fn handle(&self) -> Option<Boundary> {
-        let is_news = match self.recording {
-            Recording::Shared | Recording::Dropped => true,
-            // Nobody was trusted, and there is no provider: a second layer must not trust.
-            Recording::Carried => !self.context.span().span_context().is_valid(),
-            Recording::Joined | Recording::Alone | Recording::Ended => false,
-        };
+        // `Empty`, too: whom the first layer didn't follow, a second must not either.
+        let is_news =
+            matches!(self.recording, Recording::Shared | Recording::Dropped | Recording::Empty);
         is_news.then(|| Boundary::of(self.context.clone()))
     }
 
@@ -226,11 +228,16 @@ impl BoundarySpan {
             _ => None,
         };
         let attached = match self.recording {
-            Recording::Joined if is_current(&self.context) => None,
+            Recording::Joined => self.rejoin(),
             _ => Some(self.context.clone().attach()),
         };
         let mark = &mut self.panicked;
         Entered { mark, panicked, _attached: attached, _outbound: outbound }
+    }
+
+    #[inline(never)]
+    fn rejoin(&self) -> Option<ContextGuard> {
+        (!is_current(&self.context)).then(|| self.context.clone().attach())
     }
 
     /// Runs a future in this span: every poll, and its drop. The span comes back with its output.
@@ -274,8 +281,10 @@ impl BoundarySpan {
 /// Whether the context that is current here is of the same trace as `context`.
 #[inline]
 fn is_current(context: &Context) -> bool {
-    let trace = context.span().span_context().trace_id();
-    Context::map_current(|current| current.span().span_context().trace_id() == trace)
+    Context::map_current(|current| {
+        let trace = |context: &Context| context.span().span_context().trace_id();
+        current.has_active_span() == context.has_active_span() && trace(current) == trace(context)
+    })
 }
 
 /// The context of a [`BoundarySpan`], attached to this thread.
