@@ -57,6 +57,15 @@ impl Env {
         }
     }
 
+    /// As [`positive`](Env::positive), for what memory is taken for at the start.
+    pub(crate) fn size(&mut self, name: &'static str, most: u32) -> Option<u64> {
+        let number = self.positive(&[name])?;
+        if number > u64::from(most) {
+            self.warn(format!("{name}={number} is more than can be kept; {most} is used"));
+        }
+        Some(number.min(most.into()))
+    }
+
     pub(crate) fn millis(&mut self, names: &[&'static str]) -> Option<Duration> {
         self.positive(names).map(Duration::from_millis)
     }

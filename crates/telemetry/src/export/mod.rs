@@ -23,6 +23,8 @@ use thread::{Stop, ThreadExporter};
 const OTLP_TIMEOUT: Duration = Duration::from_secs(10);
 const QUEUE: u64 = 2048;
 const BATCH: u64 = 512;
+/// The SDK takes the memory of a whole queue at the start: some hundred megabytes for this many.
+const MOST: u32 = 1 << 20;
 const SCHEDULE_DELAY: Duration = Duration::from_secs(5);
 
 const EXPORTER: &str = "OTEL_TRACES_EXPORTER";
@@ -70,8 +72,8 @@ pub(crate) fn start(
     // The SDK reads this one and then ignores it.
     let limit = env.millis(&["OTEL_BSP_EXPORT_TIMEOUT"]).map_or(timeout, |bsp| bsp.min(timeout));
 
-    let queue = env.positive(&["OTEL_BSP_MAX_QUEUE_SIZE"]).unwrap_or(QUEUE);
-    let batch = env.positive(&["OTEL_BSP_MAX_EXPORT_BATCH_SIZE"]).unwrap_or(BATCH).min(queue);
+    let queue = env.size("OTEL_BSP_MAX_QUEUE_SIZE", MOST).unwrap_or(QUEUE);
+    let batch = env.size("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", MOST).unwrap_or(BATCH).min(queue);
     let delay = env.millis(&["OTEL_BSP_SCHEDULE_DELAY"]).unwrap_or(SCHEDULE_DELAY);
     let size = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
 

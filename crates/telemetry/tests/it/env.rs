@@ -163,6 +163,23 @@ fn the_queue() {
 }
 
 #[test]
+fn a_queue_without_bounds_is_bounded_and_no_panic() {
+    let sink = Sink::start(Answer::Ok);
+    for name in ["OTEL_BSP_MAX_QUEUE_SIZE", "OTEL_BSP_MAX_EXPORT_BATCH_SIZE"] {
+        for number in ["18446744073709551615", "99999999999"] {
+            let output = run("many_spans", &[("CODE_ENDPOINT", &sink.url), (name, number)]);
+            assert!(output.has_line_with(&format!("{name}={number} is more")), "{}", output.stdout);
+        }
+    }
+    // As long as can be said, and no moment that far away can be reckoned.
+    for name in ["OTEL_BSP_SCHEDULE_DELAY", "OTEL_BSP_EXPORT_TIMEOUT", "OTEL_EXPORTER_OTLP_TIMEOUT"]
+    {
+        run("many_spans", &[("CODE_ENDPOINT", &sink.url), (name, "18446744073709551615")]);
+    }
+    assert_eq!(sink.spans().len(), 70);
+}
+
+#[test]
 fn an_outage_is_told_once_with_its_cause_and_without_a_password() {
     let endpoint = refused().replace("http://", "http://me:secret@");
     let output = run("outage", &[("OTEL_EXPORTER_OTLP_ENDPOINT", &endpoint)]);
