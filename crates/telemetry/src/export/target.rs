@@ -29,12 +29,16 @@ pub(super) fn resolve(env: &mut Env, from_code: Option<String>) -> Result<Target
         ("the default", DEFAULT.to_owned(), true)
     };
 
-    let wrong = |reason: String| InitError::Endpoint { origin, value: shown_text(&text), reason };
-    let mut url = Url::parse(&text).map_err(|error| wrong(error.to_string()))?;
+    parse(origin, &text, is_base)
+}
+
+fn parse(origin: &'static str, text: &str, is_base: bool) -> Result<Target, InitError> {
+    let wrong = |reason: String| InitError::Endpoint { origin, value: shown_text(text), reason };
+    let mut url = Url::parse(text).map_err(|error| wrong(error.to_string()))?;
     match url.scheme() {
         "http" => {}
         "https" if cfg!(feature = "tls") => {}
-        "https" => return Err(InitError::TlsNotBuiltIn { origin, value: shown_text(&text) }),
+        "https" => return Err(InitError::TlsNotBuiltIn { origin, value: shown_text(text) }),
         _ => return Err(wrong("it begins with neither http:// nor https://".to_owned())),
     }
     if is_base {
@@ -47,13 +51,22 @@ pub(super) fn resolve(env: &mut Env, from_code: Option<String>) -> Result<Target
     Ok(Target { shown: shown_text(bare.as_str()), url: url.into() })
 }
 
-/// An endpoint may hold a password; what we print may end in a ticket.
+/// An endpoint may hold a password or a token; what we print may end in a ticket. The text may be
+/// no URL at all: what could be a secret in any reading of it is left out.
 fn shown_text(text: &str) -> String {
-    match (text.find("://"), text.rfind('@')) {
-        (Some(scheme), Some(at)) if scheme < at => {
-            format!("{}://***{}", &text[..scheme], &text[at..])
+    let is_scheme =
+        |text: &str| text.chars().all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c));
+    let (scheme, rest) = match text.split_once("://") {
+        Some((scheme, rest)) if is_scheme(scheme) => (&text[..scheme.len() + 3], rest),
+        _ => ("", text),
+    };
+    match (rest.rfind('@'), rest.find(['?', '#'])) {
+        // A password with a `?` in it, or a query with an `@`: there is no telling.
+        (Some(at), Some(end)) if end < at => format!("{scheme}***"),
+        (at, end) => {
+            let hidden = if at.is_some() { "***" } else { "" };
+            format!("{scheme}{hidden}{}", &rest[at.unwrap_or(0)..end.unwrap_or(rest.len())])
         }
-        _ => text.to_owned(),
     }
 }
 
@@ -76,5 +89,37 @@ pub(super) fn check_compression(env: &mut Env) {
         && !value.eq_ignore_ascii_case("none")
     {
         env.warn(format!("{name}={value:?}: compression is not built in; spans go uncompressed"));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_shown_holds_no_secret() {
+        for (text, shown) in [
+            ("http://collector:4318", "http://collector:4318"),
+            ("collector:4318", "collector:4318"),
+            ("user:secret@collector:4318", "***@collector:4318"),
+            ("http://user:secret@collector:4318/a", "http://***@collector:4318/a"),
+            ("user:secret://@collector", "***@collector"),
+            ("ftp://h/?token=secret", "ftp://h/"),
+            ("h/#secret", "h/"),
+            ("http://user:se?cret@h", "http://***"),
+            ("http://h/?a@secret", "http://***"),
+            ("http://user:a@secret@h", "http://***@h"),
+            ("", ""),
+        ] {
+            assert_eq!(shown_text(text), shown, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_query_is_sent_and_not_shown() {
+        let endpoint = "http://me:secret@collector:4318/?key=secret#secret";
+        let target = parse("the test", endpoint, true).unwrap();
+        assert_eq!(target.shown, "http://***@collector:4318/v1/traces");
+        assert!(target.url.contains("?key=secret"), "{}", target.url);
     }
 }

@@ -87,7 +87,13 @@ fn the_sampler_of_the_code_decides() {
 
 #[test]
 fn an_endpoint_that_is_none_is_an_error_that_shows_no_password() {
-    for endpoint in ["localhost:4318", "grpc://me:secret@collector:4317", "http://"] {
+    for endpoint in [
+        "localhost:4318",
+        "grpc://me:secret@collector:4317",
+        "me:secret@collector:4318",
+        "ftp://collector/?token=secret",
+        "http://",
+    ] {
         let error = Telemetry::builder("orders").endpoint(endpoint).build().unwrap_err();
         assert!(matches!(error, InitError::Endpoint { .. }), "{error:?}");
         let text = error.to_string();
