@@ -71,9 +71,21 @@ fn deepest(error: &(dyn Error + 'static)) -> String {
     while let Some(next) = cause.source() {
         cause = next;
     }
+    // reqwest's own hyper: another version would only give its words instead of these.
+    if cause.downcast_ref::<hyper::Error>().is_some_and(is_no_http1) {
+        return "what answers there does not speak HTTP/1; is it the collector's port for gRPC \
+                (4317 by default)? OTLP over HTTP has one of its own, 4318 by default"
+            .to_owned();
+    }
     match cause.downcast_ref::<reqwest::Error>() {
         Some(error) if error.is_builder() => "the request could not be built".to_owned(),
         Some(_) => "the request failed".to_owned(),
         None => cause.to_string(),
     }
+}
+
+/// A server of HTTP/2 sends its settings at once: they come in place of an answer, or before there
+/// was a question, which hyper has no other name for than its words.
+fn is_no_http1(error: &hyper::Error) -> bool {
+    error.is_parse() || error.to_string() == "received unexpected message from connection"
 }

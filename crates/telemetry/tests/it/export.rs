@@ -116,6 +116,17 @@ fn a_sink_that_refuses_connections_is_told_at_shutdown() {
 }
 
 #[test]
+fn a_port_for_grpc_is_told_as_one() {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    let address = runtime.block_on(crate::own_registry::serve_http2());
+    let endpoint = format!("http://{address}");
+    let telemetry = Telemetry::builder("orders").endpoint(endpoint).build().unwrap();
+    span(&telemetry, "work");
+    let error = telemetry.shutdown().unwrap_err().to_string();
+    assert!(error.contains("does not speak HTTP/1") && error.contains("4318"), "{error}");
+}
+
+#[test]
 fn a_sink_that_answers_no_is_told_at_shutdown() {
     let sink = Sink::start(Answer::Status(401));
     let telemetry = Telemetry::builder("orders").endpoint(&sink.url).build().unwrap();

@@ -96,18 +96,20 @@ pub(crate) fn library_calls(builder: Builder) {
     telemetry.shutdown().unwrap();
 }
 
-async fn serve_http2() -> SocketAddr {
+pub(crate) async fn serve_http2() -> SocketAddr {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(async move {
-        let (stream, _) = listener.accept().await.unwrap();
-        let service = hyper::service::service_fn(|_| async {
-            Ok::<_, Infallible>(hyper::Response::new(Full::<hyper::body::Bytes>::default()))
-        });
-        hyper::server::conn::http2::Builder::new(TokioExecutor::new())
-            .serve_connection(TokioIo::new(stream), service)
-            .await
-            .unwrap();
+        loop {
+            let (stream, _) = listener.accept().await.unwrap();
+            let service = hyper::service::service_fn(|_| async {
+                Ok::<_, Infallible>(hyper::Response::new(Full::<hyper::body::Bytes>::default()))
+            });
+            let connection = hyper::server::conn::http2::Builder::new(TokioExecutor::new())
+                .serve_connection(TokioIo::new(stream), service);
+            // It fails where the client speaks HTTP/1.
+            tokio::spawn(connection);
+        }
     });
     address
 }
