@@ -24,9 +24,11 @@ static INITIALISED: AtomicBool = AtomicBool::new(false);
 ///
 /// # Errors
 ///
-/// If it was called before in this process, or if a setting can't be followed without losing
-/// every span; see [`InitError`]. A collector that is away is no error: spans are kept, up to
-/// the size of the queue, and losses are logged.
+/// If it was called before in this process, or if the endpoint is none that spans can be sent to;
+/// see [`InitError`]. A collector that is away is no error: spans are kept, up to the size of the
+/// queue, and losses are logged. Nor is a protocol that this version doesn't speak, which clusters
+/// set for all their services: nothing is exported then, one line at `ERROR` says so, and spans
+/// are made and carried on all the same.
 ///
 /// A `tracing` subscriber that was installed before is no error either: it stays, a warning says
 /// how to add the layer it needs, and [`Telemetry::subscriber_installed`] tells it.
@@ -158,8 +160,9 @@ impl Builder {
             if let Some(sampler) = sampler::choose(env, self.sampler) {
                 builder = builder.with_sampler(sampler);
             }
-            if export::wanted(env) {
-                let (processor, running) = export::start(env, self.endpoint)?;
+            if export::wanted(env)
+                && let Some((processor, running)) = export::start(env, self.endpoint)?
+            {
                 builder = builder.with_span_processor(processor);
                 pipeline = Some(running);
             }

@@ -4,15 +4,19 @@ use std::collections::VecDeque;
 use std::env::VarError;
 use std::time::Duration;
 
+use crate::diag;
+
 /// Whether spans are made at all: two places have to agree on it.
 pub(crate) const SDK_DISABLED: &str = "OTEL_SDK_DISABLED";
+
+type Say = fn(&str);
 
 /// Reads variables. An unset and an empty one are the same, as the specification wants it, and a
 /// value that can't be used is ignored with a warning: nobody's service stays down for a typo in
 /// a tuning knob.
 #[derive(Debug, Default)]
 pub(crate) struct Env {
-    warnings: VecDeque<String>,
+    told: VecDeque<(Say, String)>,
 }
 
 impl Env {
@@ -71,13 +75,18 @@ impl Env {
     }
 
     pub(crate) fn warn(&mut self, text: impl Into<String>) {
-        self.warnings.push_back(text.into());
+        self.told.push_back((diag::warn, text.into()));
+    }
+
+    /// As [`warn`](Env::warn), for what costs data.
+    pub(crate) fn error(&mut self, text: impl Into<String>) {
+        self.told.push_back((diag::error, text.into()));
     }
 
     /// Says everything that was wrong. To be called once there is a subscriber, if there will be.
     pub(crate) fn report(&mut self) {
-        while let Some(text) = self.warnings.pop_front() {
-            crate::diag::warn(&text);
+        while let Some((say, text)) = self.told.pop_front() {
+            say(&text);
         }
     }
 }

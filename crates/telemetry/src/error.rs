@@ -41,18 +41,6 @@ pub enum InitError {
         value: String,
     },
 
-    /// The protocol is one that this version can't speak.
-    #[error(
-        "{origin} is {value:?}, which is not supported: set it to http/protobuf, and the endpoint \
-         to the collector's port for OTLP over HTTP (4318 by default, where gRPC has 4317)"
-    )]
-    Protocol {
-        /// The variable that it came from.
-        origin: &'static str,
-        /// What it said.
-        value: String,
-    },
-
     /// The exporter refused its configuration.
     #[error("the OTLP exporter could not be built from its OTEL_EXPORTER_OTLP_* settings: {0}")]
     Exporter(#[source] opentelemetry_otlp::ExporterBuildError),

@@ -58,12 +58,15 @@ pub(crate) struct Pipeline {
     pub(crate) stop: Stop,
 }
 
-/// Starts the exporter's thread and gives the processor for the provider.
+/// Starts the exporter's thread and gives the processor for the provider; nothing where spans
+/// can't be exported, which the environment then tells.
 pub(crate) fn start(
     env: &mut Env,
     endpoint_from_code: Option<String>,
-) -> Result<(CountedProcessor, Pipeline), InitError> {
-    target::check_protocol(env)?;
+) -> Result<Option<(CountedProcessor, Pipeline)>, InitError> {
+    if !target::check_protocol(env) {
+        return Ok(None);
+    }
     target::check_compression(env);
     let target = target::resolve(env, endpoint_from_code)?;
     let timeout = env
@@ -101,5 +104,5 @@ pub(crate) fn start(
                 .build(),
         )
         .build();
-    Ok((CountedProcessor::new(processor, Arc::clone(&counts)), Pipeline { counts, stop }))
+    Ok(Some((CountedProcessor::new(processor, Arc::clone(&counts)), Pipeline { counts, stop })))
 }

@@ -70,15 +70,20 @@ fn shown_text(text: &str) -> String {
     }
 }
 
-/// Anything but protobuf over HTTP would be sent to a port that doesn't understand it, and every
-/// span would be lost without a word: better an error before the first one.
-pub(super) fn check_protocol(env: &mut Env) -> Result<(), InitError> {
+/// Whether the protocol is the one we speak. Any other would be sent to a port that doesn't
+/// understand it, and clusters set it for all their services: it costs the spans, not the service.
+pub(super) fn check_protocol(env: &mut Env) -> bool {
     let names = ["OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL"];
     match env.first(&names) {
-        Some((origin, value)) if !value.eq_ignore_ascii_case("http/protobuf") => {
-            Err(InitError::Protocol { origin, value })
+        Some((name, value)) if !value.eq_ignore_ascii_case("http/protobuf") => {
+            env.error(format!(
+                "no span is exported: {name} is {value:?}, which is not supported; set it to \
+                 http/protobuf, and the endpoint to the collector's port for OTLP over HTTP (4318 \
+                 by default, where gRPC has 4317)"
+            ));
+            false
         }
-        _ => Ok(()),
+        _ => true,
     }
 }
 

@@ -112,13 +112,24 @@ fn a_disabled_sdk_makes_no_spans_and_lets_the_remote_parent_go_on() {
 }
 
 #[test]
-fn a_protocol_that_is_not_spoken_is_an_error_that_says_what_to_set() {
+fn a_protocol_that_is_not_spoken_is_told_and_stops_no_service() {
+    let sink = Sink::start(Answer::Ok);
     for protocol in ["grpc", "http/json"] {
-        let output = run("init_fails", &[("OTEL_EXPORTER_OTLP_PROTOCOL", protocol)]);
-        let error = &output.stderr;
+        let set = ("OTEL_EXPORTER_OTLP_PROTOCOL", protocol);
+        let output = run("service", &[("CODE_ENDPOINT", &sink.url), set]);
+        let line = output.lines().into_iter().find(|line| line["level"] == "ERROR").unwrap();
+        let error = line["message"].as_str().unwrap();
         assert!(error.contains("OTEL_EXPORTER_OTLP_PROTOCOL is"), "{error}");
         assert!(error.contains(protocol) && error.contains("http/protobuf"), "{error}");
+        assert!(output.line("in native")["trace_id"].is_string(), "spans are made");
+        assert_eq!(output.line("in instrument in remote")["trace_id"], REMOTE_TRACE);
+        assert!(!output.stderr.contains("shutdown:"), "{}", output.stderr);
     }
+    assert!(sink.heads().is_empty());
+}
+
+#[test]
+fn an_endpoint_that_is_none_is_an_error_that_names_its_variable() {
     let output = run("init_fails", &[("OTEL_EXPORTER_OTLP_ENDPOINT", "collector:4318")]);
     assert!(output.stderr.contains("OTEL_EXPORTER_OTLP_ENDPOINT is"), "{}", output.stderr);
 }
