@@ -54,28 +54,57 @@ pub enum InitError {
     Thread(#[source] std::io::Error),
 }
 
-/// Why some spans did not reach the collector at shutdown.
+/// Why some spans did not reach the collector.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ShutdownError {
     /// The deadline passed first.
     #[error(
-        "{spans} span(s) could not be flushed within {deadline:?} and are lost; is the collector \
-         slow or away, or the deadline (`Builder::shutdown_timeout`) too short?"
+        "{spans} span(s) could not be flushed within {deadline:?} and are lost{}; is the collector \
+         slow or away, or the deadline (`Builder::shutdown_timeout`) too short?",
+        and_dropped(*dropped)
     )]
+    #[non_exhaustive]
     Deadline {
         /// How many ended spans had not been taken by the collector.
         spans: u64,
+        /// How many more had found the queue full.
+        dropped: u64,
         /// The deadline that was kept.
         deadline: Duration,
     },
 
-    /// The last exports were tried and failed.
-    #[error("{spans} span(s) could not be exported at shutdown and are lost: {cause}")]
+    /// Exports were tried and failed.
+    #[error(
+        "{spans} span(s) could not be exported and are lost{}: {cause}",
+        and_dropped(*dropped)
+    )]
+    #[non_exhaustive]
     Export {
         /// How many ended spans the collector didn't take.
         spans: u64,
+        /// How many more had found the queue full.
+        dropped: u64,
         /// What the last export that failed said.
         cause: String,
     },
+
+    /// Everything was exported that had found room to wait.
+    #[error(
+        "{dropped} span(s) found the queue full and are lost; raise OTEL_BSP_MAX_QUEUE_SIZE, or \
+         sample"
+    )]
+    #[non_exhaustive]
+    QueueFull {
+        /// How many ended spans there was no room for.
+        dropped: u64,
+    },
+}
+
+fn and_dropped(dropped: u64) -> String {
+    if dropped == 0 {
+        String::new()
+    } else {
+        format!(", and {dropped} more that found the queue full")
+    }
 }

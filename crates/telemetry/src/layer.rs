@@ -16,7 +16,7 @@ use crate::env::{Env, SDK_DISABLED};
 /// Crates whose spans tell of their own work (a frame, a poll, a connection), by the first
 /// segment of a target. Most of them run on tasks that outlive any request: there each span is a
 /// root, and a service at `RUST_LOG=debug` exports more of those than of its own.
-const LIBRARIES: [&str; 17] = [
+const LIBRARIES: [&str; 18] = [
     "h2",
     "h3",
     "hyper",
@@ -29,6 +29,8 @@ const LIBRARIES: [&str; 17] = [
     "quinn",
     "reqwest",
     "rustls",
+    // Its lines belong to no span, and would be held for told while `RUST_LOG` mutes them.
+    "throughline_telemetry",
     "tokio",
     "tonic",
     "tower",

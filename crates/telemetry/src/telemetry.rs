@@ -68,8 +68,9 @@ impl Telemetry {
     ///
     /// # Errors
     ///
-    /// If ended spans could not be sent, with how many: because the deadline passed, or because
-    /// their export failed. Spans lost earlier were reported in the log when it happened.
+    /// If ended spans could not be sent, with how many: because the deadline passed, because their
+    /// export failed, or because they found the queue full. That counts what was lost earlier, too,
+    /// unless the log has told it: it does so once a minute at most.
     pub fn shutdown(mut self) -> Result<(), ShutdownError> {
         self.finish()
     }
@@ -78,19 +79,22 @@ impl Telemetry {
         self.finished = true;
         let Some(pipeline) = &self.pipeline else { return Ok(()) };
         let counts = &pipeline.counts;
-        let failed_before = counts.failed();
+        // What the log tells from here on is told by the result all the same.
+        let told = counts.told();
         // Its result tells nothing of the exports; the counters do.
         drop(self.provider.shutdown_with_timeout(self.shutdown_timeout));
         // First the numbers, then the stop: it makes failures of what is waiting.
-        let (waiting, failed) = (counts.waiting(), counts.failed() - failed_before);
+        let (waiting, losses) = (counts.waiting(), counts.losses().since(told));
         pipeline.stop.now();
-        let spans = waiting + failed;
-        if spans == 0 {
-            Ok(())
-        } else if waiting == 0 {
-            Err(ShutdownError::Export { spans, cause: counts.last_failure() })
+        let (spans, dropped) = (waiting + losses.failed, losses.dropped);
+        if waiting > 0 {
+            Err(ShutdownError::Deadline { spans, dropped, deadline: self.shutdown_timeout })
+        } else if spans > 0 {
+            Err(ShutdownError::Export { spans, dropped, cause: counts.last_failure() })
+        } else if dropped > 0 {
+            Err(ShutdownError::QueueFull { dropped })
         } else {
-            Err(ShutdownError::Deadline { spans, deadline: self.shutdown_timeout })
+            Ok(())
         }
     }
 }

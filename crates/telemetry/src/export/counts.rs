@@ -3,6 +3,28 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
+/// Spans that will not arrive any more.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Losses {
+    /// Their export failed for good.
+    pub(crate) failed: u64,
+    /// They found the queue full.
+    pub(crate) dropped: u64,
+}
+
+impl Losses {
+    pub(crate) fn total(self) -> u64 {
+        self.failed + self.dropped
+    }
+
+    pub(crate) fn since(self, before: Self) -> Self {
+        Self {
+            failed: self.failed.saturating_sub(before.failed),
+            dropped: self.dropped.saturating_sub(before.dropped),
+        }
+    }
+}
+
 /// Counters that any thread may move; each span is in exactly one of them, or waiting.
 #[derive(Debug)]
 pub(crate) struct Counts {
@@ -13,6 +35,7 @@ pub(crate) struct Counts {
     in_flight: AtomicU64,
     failed: AtomicU64,
     dropped: AtomicU64,
+    told: Mutex<Losses>,
     last_failure: Mutex<String>,
 }
 
@@ -24,6 +47,7 @@ impl Counts {
             in_flight: AtomicU64::new(0),
             failed: AtomicU64::new(0),
             dropped: AtomicU64::new(0),
+            told: Mutex::default(),
             last_failure: Mutex::default(),
         }
     }
@@ -59,18 +83,25 @@ impl Counts {
         self.queued.load(Ordering::Relaxed) + self.in_flight.load(Ordering::Relaxed)
     }
 
-    /// Spans whose export failed for good.
-    pub(crate) fn failed(&self) -> u64 {
-        self.failed.load(Ordering::Relaxed)
+    /// Spans that are lost, since the start.
+    pub(crate) fn losses(&self) -> Losses {
+        Losses {
+            failed: self.failed.load(Ordering::Relaxed),
+            dropped: self.dropped.load(Ordering::Relaxed),
+        }
+    }
+
+    /// Those of them that somebody could read of.
+    pub(crate) fn told(&self) -> Losses {
+        *self.told.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn tell(&self, losses: Losses) {
+        *self.told.lock().unwrap_or_else(PoisonError::into_inner) = losses;
     }
 
     /// Why the last export failed that did.
     pub(crate) fn last_failure(&self) -> String {
         self.last_failure.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    /// Spans that found the queue full.
-    pub(crate) fn dropped(&self) -> u64 {
-        self.dropped.load(Ordering::Relaxed)
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::counts::Counts;
+use super::counts::{Counts, Losses};
 
 /// An outage of an hour is sixty lines, not one for every batch of every service.
 const INTERVAL: Duration = Duration::from_secs(60);
@@ -11,8 +11,21 @@ const INTERVAL: Duration = Duration::from_secs(60);
 #[derive(Debug, Default)]
 struct State {
     last: Option<Instant>,
-    told: u64,
     failing: bool,
+}
+
+impl State {
+    fn is_due(&self) -> bool {
+        self.last.is_none_or(|last| last.elapsed() >= INTERVAL)
+    }
+
+    /// What nobody reads is not told: it is left for the shutdown.
+    fn told(&mut self, counts: &Counts, losses: Losses) {
+        self.last = Some(Instant::now());
+        if tracing::enabled!(tracing::Level::WARN) {
+            counts.tell(losses);
+        }
+    }
 }
 
 /// Called by the thread of the batch processor only, between exports: never where the
@@ -30,21 +43,21 @@ impl Report {
 
     pub(super) fn failed(&self, cause: &str, counts: &Counts) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        if state.last.is_some_and(|last| last.elapsed() < INTERVAL) {
+        state.failing = true;
+        if !state.is_due() {
             return;
         }
-        let (failed, dropped) = (counts.failed(), counts.dropped());
-        let lost = failed + dropped;
+        let losses = counts.losses();
         tracing::warn!(
             endpoint = %self.endpoint,
-            spans.lost = lost.saturating_sub(state.told),
-            spans.failed.total = failed,
-            spans.dropped.total = dropped,
+            spans.lost = losses.since(counts.told()).total(),
+            spans.failed.total = losses.failed,
+            spans.dropped.total = losses.dropped,
             "spans are being lost, the export failed: {cause}; the next report comes in {}s at \
              the earliest",
             INTERVAL.as_secs(),
         );
-        *state = State { last: Some(Instant::now()), told: lost, failing: true };
+        state.told(counts, losses);
     }
 
     pub(super) fn arrived(&self, counts: &Counts) {
@@ -54,16 +67,16 @@ impl Report {
             tracing::info!(endpoint = %self.endpoint, "spans are exported again");
         }
         // The queue can overflow over a collector that is merely slow: no export fails then.
-        let lost = counts.failed() + counts.dropped();
-        if lost > state.told && state.last.is_none_or(|last| last.elapsed() >= INTERVAL) {
+        let losses = counts.losses();
+        let lost = losses.since(counts.told()).total();
+        if lost > 0 && state.is_due() {
             tracing::warn!(
                 endpoint = %self.endpoint,
-                spans.lost = lost - state.told,
-                spans.dropped.total = counts.dropped(),
+                spans.lost = lost,
+                spans.dropped.total = losses.dropped,
                 "spans are being lost, the queue is full; raise OTEL_BSP_MAX_QUEUE_SIZE or sample",
             );
-            state.last = Some(Instant::now());
-            state.told = lost;
+            state.told(counts, losses);
         }
     }
 }

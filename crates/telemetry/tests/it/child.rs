@@ -186,7 +186,26 @@ fn outage() {
         drop(global::tracer("test").start("work"));
         telemetry.tracer_provider().force_flush().unwrap_err();
     }
-    telemetry.shutdown().unwrap();
+    eprintln!("shutdown: {}", telemetry.shutdown().unwrap_err());
+}
+
+#[test]
+#[ignore = "run in a child"]
+fn flood() {
+    if !is_child() {
+        return;
+    }
+    let telemetry = builder().init().unwrap();
+    let tracer = global::tracer("test");
+    for _ in 0..2 {
+        for _ in 0..1000 {
+            drop(tracer.start("work"));
+        }
+        telemetry.tracer_provider().force_flush().unwrap();
+    }
+    if let Err(error) = telemetry.shutdown() {
+        eprintln!("shutdown: {error}");
+    }
 }
 
 #[test]

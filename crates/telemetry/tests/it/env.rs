@@ -191,6 +191,29 @@ fn a_queue_without_bounds_is_bounded_and_no_panic() {
 }
 
 #[test]
+fn a_full_queue_is_told_in_the_log_and_what_came_after_at_shutdown() {
+    let sink = Sink::start(Answer::Ok);
+    let queue = ("OTEL_BSP_MAX_QUEUE_SIZE", "4");
+    let output = run("flood", &[("CODE_ENDPOINT", &sink.url), queue]);
+    let lines = output.lines();
+    let [line] = lines.as_slice() else { panic!("{}", output.stdout) };
+    assert_eq!(line["level"], "WARN");
+    assert!(line["message"].as_str().unwrap().contains("the queue is full"), "{line}");
+    let told = line["fields"]["spans.lost"].as_u64().unwrap();
+    let rest = output.stderr.split("shutdown: ").nth(1).unwrap().split(' ').next().unwrap();
+    let rest = rest.parse::<u64>().unwrap();
+    assert!(told > 0 && rest > 0, "{told} and {rest}");
+    assert_eq!(told + rest + sink.spans().len() as u64, 2000);
+
+    // What was said where nobody reads it is not told.
+    let sink = Sink::start(Answer::Ok);
+    let output = run("flood", &[("CODE_ENDPOINT", &sink.url), queue, ("RUST_LOG", "error")]);
+    let lost = 2000 - sink.spans().len();
+    let text = format!("shutdown: {lost} span(s) found the queue full and are lost");
+    assert!(output.stderr.contains(&text), "{}", output.stderr);
+}
+
+#[test]
 fn an_outage_is_told_once_with_its_cause_and_without_a_password() {
     let endpoint = refused().replace("http://", "http://me:secret@");
     let output = run("outage", &[("OTEL_EXPORTER_OTLP_ENDPOINT", &endpoint)]);
@@ -199,6 +222,8 @@ fn an_outage_is_told_once_with_its_cause_and_without_a_password() {
     assert_eq!(line["level"], "WARN");
     assert!(line["message"].as_str().unwrap().contains("refused"), "{line}");
     assert_eq!(line["fields"]["spans.lost"], 1);
+    // The second came too soon for a line of its own.
+    assert!(output.stderr.contains("shutdown: 1 span(s) could not"), "{}", output.stderr);
     assert!(!output.stdout.contains("secret"), "{}", output.stdout);
 }
 

@@ -111,7 +111,7 @@ fn a_sink_that_refuses_connections_is_told_at_shutdown() {
     let telemetry = Telemetry::builder("orders").endpoint(refused()).build().unwrap();
     span(&telemetry, "work");
     let error = telemetry.shutdown().unwrap_err();
-    let ShutdownError::Export { spans: 1, cause } = &error else { panic!("{error:?}") };
+    let ShutdownError::Export { spans: 1, cause, .. } = &error else { panic!("{error:?}") };
     assert!(cause.contains("refused"), "{cause}");
 }
 
