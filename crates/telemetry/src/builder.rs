@@ -157,9 +157,7 @@ impl Builder {
         let mut builder = SdkTracerProvider::builder().with_resource(resource);
         let mut pipeline = None;
         if enabled {
-            if let Some(sampler) = sampler::choose(env, self.sampler) {
-                builder = builder.with_sampler(sampler);
-            }
+            builder = builder.with_sampler(sampler::choose(env, self.sampler));
             if export::wanted(env)
                 && let Some((processor, running)) = export::start(env, self.endpoint)?
             {

@@ -67,7 +67,9 @@ fn the_sampler() {
         )
     };
     with("always_off", "");
+    with(" always_off", "");
     with("traceidratio", "0.0");
+    with("traceidratio ", " 0.0");
     assert!(sink.spans().is_empty());
     // The remote parent is sampled, the roots are not.
     with("parentbased_always_off", "");
@@ -80,6 +82,12 @@ fn the_sampler() {
     let output = with("parentbased_traceidratio", "half");
     assert!(output.has_line_with("OTEL_TRACES_SAMPLER_ARG=\"half\" is ignored"));
     assert_eq!(sink.spans().len(), before + 6);
+    with("parentbased_traceidratio", "0.0");
+    assert_eq!(sink.spans().len(), before + 7, "the remote parent is sampled");
+    with("traceidratio", "1");
+    with("parentbased_always_on", "");
+    with("always_on", "");
+    assert_eq!(sink.spans().len(), before + 16);
 }
 
 #[test]
