@@ -155,6 +155,17 @@ impl Builder {
         let logs = self.logs.service_name_or(resource::service_name(&resource));
         let enabled = !env.flag(SDK_DISABLED);
         let mut builder = SdkTracerProvider::builder().with_resource(resource);
+        // The SDK reads them, too, but says nothing of those that it can't.
+        if let Some(limit) = env.limit("OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT") {
+            builder = builder.with_max_attributes_per_span(limit);
+        }
+        if let Some(limit) = env.limit("OTEL_SPAN_EVENT_COUNT_LIMIT") {
+            builder = builder.with_max_events_per_span(limit);
+        }
+        if let Some(limit) = env.limit("OTEL_SPAN_LINK_COUNT_LIMIT") {
+            builder = builder.with_max_links_per_span(limit);
+        }
+        install::check_propagators(env);
         let mut pipeline = None;
         if enabled {
             builder = builder.with_sampler(sampler::choose(env, self.sampler));

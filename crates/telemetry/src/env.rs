@@ -70,6 +70,16 @@ impl Env {
         Some(number.min(most.into()))
     }
 
+    /// A limit: a whole number, zero included.
+    pub(crate) fn limit(&mut self, name: &str) -> Option<u32> {
+        let value = self.text(name)?;
+        let limit = value.parse().ok();
+        if limit.is_none() {
+            self.warn(format!("{name}={value:?} is ignored: use a whole number"));
+        }
+        limit
+    }
+
     pub(crate) fn millis(&mut self, names: &[&'static str]) -> Option<Duration> {
         self.positive(names).map(Duration::from_millis)
     }

@@ -68,6 +68,7 @@ pub(crate) fn start(
         return Ok(None);
     }
     target::check_compression(env);
+    target::check_headers(env);
     let target = target::resolve(env, endpoint_from_code)?;
     let timeout = env
         .millis(&["OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", "OTEL_EXPORTER_OTLP_TIMEOUT"])

@@ -1,6 +1,8 @@
 //! Where to send spans, checked before the first one is lost.
 
+use percent_encoding::percent_decode_str;
 use reqwest::Url;
+use reqwest::header::{HeaderName, HeaderValue};
 
 use crate::env::Env;
 use crate::error::InitError;
@@ -97,6 +99,29 @@ pub(super) fn check_compression(env: &mut Env) {
     }
 }
 
+/// The OTLP crate leaves out what it can't send, without a word, and then the collector refuses
+/// every export. What stands there is likely a secret: only its place is told.
+pub(super) fn check_headers(env: &mut Env) {
+    let names = ["OTEL_EXPORTER_OTLP_TRACES_HEADERS", "OTEL_EXPORTER_OTLP_HEADERS"];
+    let Some((name, list)) = env.first(&names) else { return };
+    for (index, member) in list.split_terminator(',').enumerate() {
+        if !is_header(member) {
+            env.warn(format!(
+                "{name}: header {} of the list is not sent: it is not of the form \
+                 name=value, percent-encoded",
+                index + 1
+            ));
+        }
+    }
+}
+
+fn is_header(member: &str) -> bool {
+    let Some((name, value)) = member.split_once('=') else { return false };
+    let value = percent_decode_str(value.trim()).decode_utf8();
+    HeaderName::try_from(name.trim()).is_ok()
+        && value.is_ok_and(|value| HeaderValue::from_str(&value).is_ok())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -117,6 +142,16 @@ mod tests {
             ("", ""),
         ] {
             assert_eq!(shown_text(text), shown, "{text}");
+        }
+    }
+
+    #[test]
+    fn headers_are_names_with_values() {
+        for member in ["a=b", " authorization = Basic%20eA== ", "a="] {
+            assert!(is_header(member), "{member:?}");
+        }
+        for member in ["", "a", "=b", "a b=c", "a=%0a", "a=%ff"] {
+            assert!(!is_header(member), "{member:?}");
         }
     }
 

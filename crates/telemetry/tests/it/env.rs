@@ -236,6 +236,45 @@ fn an_outage_is_told_once_with_its_cause_and_without_a_password() {
 }
 
 #[test]
+fn what_is_not_followed_is_warned_of() {
+    let sink = Sink::start(Answer::Ok);
+    let with = |name: &str, value: &str| {
+        run("service", &[("CODE_ENDPOINT", sink.url.as_str()), (name, value)])
+    };
+    for kind in ["ATTRIBUTE", "EVENT", "LINK"] {
+        let name = format!("OTEL_SPAN_{kind}_COUNT_LIMIT");
+        let output = with(&name, "abc");
+        assert!(output.has_line_with(&format!("{name}=\"abc\" is ignored")), "{}", output.stdout);
+    }
+    let output = with("OTEL_EXPORTER_OTLP_HEADERS", "x-api-key=a,sesame");
+    assert!(output.has_line_with("OTEL_EXPORTER_OTLP_HEADERS: header 2"), "{}", output.stdout);
+    assert!(!output.stdout.contains("sesame"), "{}", output.stdout);
+    assert!(sink.heads().last().unwrap().contains("x-api-key: a"));
+    for (list, warned) in [
+        ("b3", true),
+        ("tracecontext,b3", true),
+        ("none", true),
+        ("tracecontext, baggage", false),
+        ("baggage", false),
+    ] {
+        let output = with("OTEL_PROPAGATORS", list);
+        assert_eq!(output.has_line_with("OTEL_PROPAGATORS="), warned, "{list}: {}", output.stdout);
+    }
+}
+
+#[test]
+fn the_limits_of_a_span() {
+    let sink = Sink::start(Answer::Ok);
+    let limit = |kind| run("service", &[("CODE_ENDPOINT", &sink.url), (kind, " 0 ")]);
+    limit("OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT");
+    assert!(sink.spans().iter().all(|span| span.attributes.is_empty()));
+    let before = sink.spans().len();
+    limit("OTEL_SPAN_EVENT_COUNT_LIMIT");
+    assert!(sink.spans()[before..].iter().all(|span| span.events.is_empty()));
+    assert_eq!(sink.spans().len(), before + 3);
+}
+
+#[test]
 fn a_second_init_is_an_error() {
     let output = run("init_twice", &[("OTEL_TRACES_EXPORTER", "none")]);
     assert!(output.stderr.contains("already initialised"), "{}", output.stderr);
