@@ -1,5 +1,6 @@
 //! What runs in a process of its own, as a service would.
 
+use std::ffi::OsStr;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -44,23 +45,82 @@ impl Output {
     }
 }
 
-/// Runs a test of this file in a child, with nothing of our environment that it would read.
-pub(crate) fn run(scenario: &str, env: &[(&str, &str)]) -> Output {
+/// What the crate, its HTTP client and the log read.
+fn is_read(name: &OsStr) -> bool {
+    let name = name.to_string_lossy().to_ascii_uppercase();
+    name.starts_with("OTEL_") || name == "RUST_LOG" || name.ends_with("_PROXY")
+}
+
+/// This binary with one test, and with nothing of our environment that it would read.
+fn command(test: &str) -> Command {
     let mut command = Command::new(std::env::current_exe().unwrap());
-    command.args(["--exact", &format!("child::{scenario}"), "--ignored", "--nocapture"]);
-    for (name, _) in std::env::vars_os() {
-        let text = name.to_string_lossy();
-        if text.starts_with("OTEL_") || text == "RUST_LOG" || text.ends_with("_proxy") {
-            command.env_remove(&name);
-        }
+    command.args(["--exact", test, "--include-ignored", "--nocapture"]).env(MARK, "1");
+    for (name, _) in std::env::vars_os().filter(|(name, _)| is_read(name)) {
+        command.env_remove(name);
     }
-    let output = command.env(MARK, "1").envs(env.iter().copied()).output().unwrap();
+    command
+}
+
+fn finish(mut command: Command) -> Output {
+    let output = command.output().unwrap();
     let output = Output {
         stdout: String::from_utf8(output.stdout).unwrap(),
         stderr: String::from_utf8(output.stderr).unwrap(),
     };
     assert!(output.stdout.contains("1 passed"), "{}\n{}", output.stdout, output.stderr);
     output
+}
+
+/// Runs a test of this file in a child.
+pub(crate) fn run(scenario: &str, env: &[(&str, &str)]) -> Output {
+    let mut command = command(&format!("child::{scenario}"));
+    command.envs(env.iter().copied());
+    finish(command)
+}
+
+/// Runs the test in a child, if it would read our environment; whether it did. `here` is the type
+/// name of an item in the test.
+pub(crate) fn ran_clean(here: &str) -> bool {
+    let dirty = !is_child() && std::env::vars_os().any(|(name, _)| is_read(&name));
+    if dirty {
+        let (_crate, path) = here.split_once("::").unwrap();
+        finish(command(path.strip_suffix("::here").unwrap()));
+    }
+    dirty
+}
+
+/// To begin a test with that reads the environment in this process.
+macro_rules! in_clean_env {
+    () => {
+        fn here() {}
+        if crate::child::ran_clean(std::any::type_name_of_val(&here)) {
+            return;
+        }
+    };
+}
+pub(crate) use in_clean_env;
+
+/// In a child with variables that would fail it, unless it makes itself another without them.
+#[test]
+fn the_environment_of_a_developer_fails_no_test() {
+    for test in [
+        "export::arrives_without_a_runtime",
+        "export::a_sink_that_answers_no_is_told_at_shutdown",
+        "start::the_resource_says_who_where_and_which",
+        "logs::json_is_one_line_an_event_whatever_the_values_are",
+        "logs::rust_log_governs_the_log_and_not_the_spans",
+    ] {
+        let mut command = command(test);
+        command.env_remove(MARK).envs([
+            ("OTEL_SDK_DISABLED", "true"),
+            ("OTEL_SERVICE_NAME", "theirs"),
+            ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:1"),
+            ("HTTP_PROXY", "http://127.0.0.1:1"),
+            ("http_proxy", "http://127.0.0.1:1"),
+            ("RUST_LOG", "off"),
+        ]);
+        finish(command);
+    }
 }
 
 fn is_child() -> bool {

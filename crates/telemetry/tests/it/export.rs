@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use opentelemetry::trace::{Tracer, TracerProvider};
 use throughline_telemetry::{ShutdownError, Telemetry};
 
+use crate::child::in_clean_env;
 use crate::sink::{Answer, Sink, refused};
 
 fn span(telemetry: &Telemetry, name: &'static str) {
@@ -22,11 +23,13 @@ fn one_span_and_drop(sink: &Sink) {
 
 #[test]
 fn arrives_without_a_runtime() {
+    in_clean_env!();
     one_span_and_drop(&Sink::start(Answer::Ok));
 }
 
 #[test]
 fn arrives_from_a_current_thread_runtime() {
+    in_clean_env!();
     let sink = Sink::start(Answer::Ok);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async { one_span_and_drop(&sink) });
@@ -34,6 +37,7 @@ fn arrives_from_a_current_thread_runtime() {
 
 #[test]
 fn arrives_from_a_multi_threaded_runtime() {
+    in_clean_env!();
     let sink = Sink::start(Answer::Ok);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     runtime.block_on(async { one_span_and_drop(&sink) });
@@ -45,6 +49,7 @@ fn arrives_from_a_multi_threaded_runtime() {
 
 #[test]
 fn arrives_without_a_shutdown_when_the_delay_has_passed() {
+    in_clean_env!();
     let sink = Sink::start(Answer::Ok);
     let telemetry = Telemetry::builder("orders").endpoint(&sink.url).build().unwrap();
     span(&telemetry, "work");
@@ -54,6 +59,7 @@ fn arrives_without_a_shutdown_when_the_delay_has_passed() {
 
 #[test]
 fn an_orderly_shutdown_loses_no_span_of_many_threads() {
+    in_clean_env!();
     let sink = Sink::start(Answer::Ok);
     let telemetry = Telemetry::builder("orders").endpoint(&sink.url).build().unwrap();
     // Below the queue of 2048, and several batches of 512.
@@ -68,6 +74,7 @@ fn an_orderly_shutdown_loses_no_span_of_many_threads() {
 
 #[test]
 fn a_sink_that_hangs_costs_the_deadline_and_is_told() {
+    in_clean_env!();
     let sink = Sink::start(Answer::Never);
     let deadline = Duration::from_millis(300);
     let telemetry = Telemetry::builder("orders")
@@ -90,6 +97,7 @@ fn a_sink_that_hangs_costs_the_deadline_and_is_told() {
 
 #[test]
 fn a_flood_over_a_sink_that_hangs_neither_blocks_nor_grows() {
+    in_clean_env!();
     let sink = Sink::start(Answer::Never);
     let telemetry = Telemetry::builder("orders")
         .endpoint(&sink.url)
@@ -108,6 +116,7 @@ fn a_flood_over_a_sink_that_hangs_neither_blocks_nor_grows() {
 
 #[test]
 fn a_sink_that_refuses_connections_is_told_at_shutdown() {
+    in_clean_env!();
     let telemetry = Telemetry::builder("orders").endpoint(refused()).build().unwrap();
     span(&telemetry, "work");
     let error = telemetry.shutdown().unwrap_err();
@@ -117,6 +126,7 @@ fn a_sink_that_refuses_connections_is_told_at_shutdown() {
 
 #[test]
 fn a_port_for_grpc_is_told_as_one() {
+    in_clean_env!();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     let address = runtime.block_on(crate::own_registry::serve_http2());
     let endpoint = format!("http://{address}");
@@ -128,6 +138,7 @@ fn a_port_for_grpc_is_told_as_one() {
 
 #[test]
 fn a_sink_that_answers_no_is_told_at_shutdown() {
+    in_clean_env!();
     let sink = Sink::start(Answer::Status(401));
     let telemetry = Telemetry::builder("orders").endpoint(&sink.url).build().unwrap();
     span(&telemetry, "work");
@@ -138,12 +149,14 @@ fn a_sink_that_answers_no_is_told_at_shutdown() {
 
 #[test]
 fn a_shutdown_without_spans_is_quick_and_good_even_without_a_collector() {
+    in_clean_env!();
     let telemetry = Telemetry::builder("orders").endpoint(refused()).build().unwrap();
     telemetry.shutdown().unwrap();
 }
 
 #[test]
 fn dropping_the_guard_inside_a_hanging_current_thread_runtime_ends() {
+    in_clean_env!();
     let sink = Sink::start(Answer::Never);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let start = Instant::now();

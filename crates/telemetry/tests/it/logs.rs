@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use throughline_telemetry::Logs;
 use tracing_subscriber::layer::SubscriberExt;
 
-use crate::child::{REMOTE_SPAN, REMOTE_TRACE, run};
+use crate::child::{REMOTE_SPAN, REMOTE_TRACE, in_clean_env, run};
 use crate::sink::{Answer, Sink};
 
 #[test]
@@ -121,6 +121,7 @@ fn logged(logs: Logs, log: impl FnOnce()) -> String {
 
 #[test]
 fn json_is_one_line_an_event_whatever_the_values_are() {
+    in_clean_env!();
     let text = logged(Logs::json().service_name("a\"b"), || {
         let span = tracing::info_span!("s", late = tracing::field::Empty, path = "x\ny");
         let _entered = span.enter();
@@ -143,6 +144,7 @@ fn json_is_one_line_an_event_whatever_the_values_are() {
 
 #[test]
 fn an_event_of_the_api_from_inside_its_stack_of_contexts_does_no_harm() {
+    in_clean_env!();
     // With its feature `internal-logs` the API logs while the stack is borrowed; asking for the
     // current context then would panic. Other targets with a context do have ids.
     let text = logged(Logs::json(), || {

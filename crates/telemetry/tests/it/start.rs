@@ -5,10 +5,12 @@ use opentelemetry::{Context, KeyValue};
 use opentelemetry_sdk::trace::{Sampler, SamplingDecision, SamplingResult, ShouldSample};
 use throughline_telemetry::{InitError, Telemetry};
 
+use crate::child::in_clean_env;
 use crate::sink::{Answer, Sink};
 
 #[test]
 fn the_resource_says_who_where_and_which() {
+    in_clean_env!();
     let sink = Sink::start(Answer::Ok);
     let telemetry = Telemetry::builder("orders")
         .service_version("1.4.2")
@@ -39,6 +41,7 @@ fn the_resource_says_who_where_and_which() {
 
 #[test]
 fn a_service_without_a_name_is_named_after_its_executable() {
+    in_clean_env!();
     let sink = Sink::start(Answer::Ok);
     let telemetry = Telemetry::builder("").endpoint(&sink.url).build().unwrap();
     drop(telemetry.tracer_provider().tracer("test").start("work"));
@@ -74,6 +77,7 @@ impl ShouldSample for RecordOnly {
 
 #[test]
 fn the_sampler_of_the_code_decides() {
+    in_clean_env!();
     let sink = Sink::start(Answer::Ok);
     let samplers: [Box<dyn ShouldSample>; 2] = [Sampler::AlwaysOff.into(), RecordOnly.into()];
     for sampler in samplers {
@@ -87,6 +91,7 @@ fn the_sampler_of_the_code_decides() {
 
 #[test]
 fn an_endpoint_that_is_none_is_an_error_that_shows_no_password() {
+    in_clean_env!();
     for endpoint in [
         "localhost:4318",
         "grpc://me:secret@collector:4317",
@@ -105,6 +110,7 @@ fn an_endpoint_that_is_none_is_an_error_that_shows_no_password() {
 #[cfg(not(feature = "tls"))]
 #[test]
 fn https_without_tls_is_an_error_that_names_the_feature() {
+    in_clean_env!();
     let error = Telemetry::builder("orders").endpoint("https://collector").build().unwrap_err();
     assert!(matches!(error, InitError::TlsNotBuiltIn { .. }), "{error:?}");
     assert!(error.to_string().contains("feature `tls`"), "{error}");
@@ -113,6 +119,7 @@ fn https_without_tls_is_an_error_that_names_the_feature() {
 #[cfg(feature = "tls")]
 #[test]
 fn https_is_an_endpoint_with_tls() {
+    in_clean_env!();
     let telemetry = Telemetry::builder("orders").endpoint("https://localhost:1").build().unwrap();
     telemetry.shutdown().unwrap();
 }
