@@ -102,6 +102,10 @@ impl<'a> Attribute<'a> {
     fn is_true(self) -> bool {
         matches!(self, Self::Bool(true) | Self::Str("true"))
     }
+
+    fn is_false(self) -> bool {
+        matches!(self, Self::Bool(false) | Self::Str("false"))
+    }
 }
 
 impl<'a> From<&'a Value> for Attribute<'a> {
@@ -141,7 +145,7 @@ impl<'a> Facts<'a> {
         };
         for (name, value) in attributes {
             match name {
-                semconv::THROUGHLINE_ROOT => facts.declared = true,
+                semconv::THROUGHLINE_ROOT => facts.declared = !value.is_false(),
                 semconv::THROUGHLINE_PARENT_EXPECTED => facts.parent_expected = value.is_true(),
                 semconv::HTTP_REQUEST_METHOD => facts.http = true,
                 semconv::RPC_SYSTEM_NAME => facts.rpc_system = value.as_str(),
@@ -297,6 +301,10 @@ mod tests {
         for kind in [Kind::Internal, Kind::Client, Kind::Producer] {
             assert_eq!(facts(kind, []).judge(), Verdict::Orphan, "{kind}");
             assert_eq!(facts(kind, [declared]).judge(), Verdict::Allowed(Allowed::Declared));
+            for not in [Attribute::Bool(false), Attribute::Str("false")] {
+                let not = (semconv::THROUGHLINE_ROOT, not);
+                assert_eq!(facts(kind, [not]).judge(), Verdict::Orphan, "{kind} {not:?}");
+            }
         }
     }
 
