@@ -53,6 +53,7 @@ mod wire;
 pub use forest::{Forest, Node, Top, Trace};
 pub use id::{IdError, SpanId, TraceId};
 pub use span::{Event, Link, Resource, Scope, Span, Status};
+pub use text::escape;
 pub use throughline_core::root::{Class, Kind};
 pub use value::{AnyValue, Attributes};
 pub use verdict::{Answer, Break, Settings, Summary, Verdict, replacement};

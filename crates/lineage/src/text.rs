@@ -2,9 +2,17 @@
 
 use std::time::Duration;
 
-/// Names come from whoever sends spans: nothing in them may move the cursor, start a line or turn
-/// the direction of the text.
-pub(crate) fn escape(text: &str) -> String {
+/// Text from outside made fit to be printed: characters that move the cursor, start a line, turn
+/// the direction of what follows or can't be seen are escaped, all others stay.
+///
+/// Names come from whoever sends spans; traces and verdicts are printed with it. What you print
+/// beside them deserves the same.
+///
+/// ```
+/// assert_eq!(throughline_lineage::escape("POST /é\u{1b}[2J\n"), r"POST /é\u{1b}[2J\n");
+/// ```
+#[must_use]
+pub fn escape(text: &str) -> String {
     let mut safe = String::with_capacity(text.len());
     for char in text.chars() {
         let hidden = matches!(char,

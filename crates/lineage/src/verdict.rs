@@ -138,7 +138,9 @@ impl Answer {
 pub const fn replacement(class: Class) -> Option<&'static str> {
     match class {
         Class::Http => Some("throughline::reqwest::ClientMiddleware"),
-        Class::Task => Some("throughline::task::spawn (or spawn_blocking)"),
+        Class::Task => {
+            Some("throughline::task::spawn (spawn_blocking; spawn_linked for a trace of its own)")
+        }
         Class::Grpc | Class::Kafka | Class::Sqs | Class::Process => None,
     }
 }

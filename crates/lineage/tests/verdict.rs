@@ -5,7 +5,8 @@ mod common;
 use std::time::{Duration, UNIX_EPOCH};
 
 use common::*;
-use throughline_lineage::{Answer, Class, Forest, Kind, Settings, Span};
+use std::sync::Arc;
+use throughline_lineage::{Answer, Class, Forest, Kind, Resource, Settings, Span};
 
 #[test]
 fn a_whole_trace_is_unbroken_and_its_boundaries_are_counted() {
@@ -126,6 +127,50 @@ fn a_service_started_by_another_may_still_lose_a_task() {
     assert_eq!(verdict.breaks[0].class, Class::Task, "{verdict}");
 }
 
+#[test]
+fn a_pid_is_one_process_where_it_was_given_and_of_another_service() {
+    let place = |resource: Arc<Resource>, key: &str, value: &str| {
+        let mut resource = (*resource).clone();
+        resource.attributes.push(key, value);
+        Arc::new(resource)
+    };
+    let class = |parent: &Arc<Resource>, child: &Arc<Resource>| {
+        let verdict = judge([
+            span(1, 1, "POST /reserve").kind(Kind::Server).at(0, 50).by(parent),
+            span(2, 2, "print label").at(10, 20).by(child),
+        ]);
+        verdict.breaks[0].class
+    };
+    let (parent, child) = (process("fulfilment", 10, 1), process("labels", 20, 10));
+    for key in ["host.name", "container.id"] {
+        let of = |value| (place(parent.clone(), key, "a"), place(child.clone(), key, value));
+        let (parent, child) = of("a");
+        assert_eq!(class(&parent, &child), Class::Process, "{key}");
+        let (parent, child) = of("b");
+        assert_eq!(class(&parent, &child), Class::Task, "{key}: the same number by chance");
+    }
+    // A service that forks itself is one service.
+    assert_eq!(class(&parent, &process("fulfilment", 20, 10)), Class::Task);
+}
+
+#[test]
+fn a_trace_broken_twice_is_one_broken_trace() {
+    let verdict = judge([
+        span(1, 1, "root").kind(Kind::Server),
+        span(1, 3, "lost").under(2),
+        span(1, 5, "lost, too").under(4),
+        span(2, 1, "whole").kind(Kind::Server),
+    ]);
+    let summary = &verdict.summary;
+    assert_eq!((summary.traces, summary.broken_traces, summary.orphans), (2, 1, 2));
+}
+
+#[test]
+fn the_last_of_two_values_counts() {
+    let doubled = span(1, 1, "x").with("key", "first").with("key", "last");
+    assert_eq!(doubled.attributes.get_str("key"), Some("last"));
+}
+
 fn live(now: u64, settle: u64) -> Settings {
     let now = UNIX_EPOCH + Duration::from_nanos(T0 + now * MS);
     Settings::live(now, Duration::from_millis(settle))
@@ -139,6 +184,10 @@ fn a_missing_parent_is_pending_until_it_has_settled_then_broken() {
         assert!(verdict.is_unbroken(), "{verdict}");
         assert_eq!((verdict.summary.pending, verdict.summary.orphans), (1, 0));
         assert_eq!(verdict.pending[0].answer, Answer::Pending);
+        let text = verdict.to_string();
+        assert!(text.contains(", 1 pending"), "{text}");
+        assert!(text.contains("\npending task: `work` in unknown service"), "{text}");
+        assert!(text.contains("has not come yet"), "{text}");
     }
     for settings in [live(150, 50), live(1000, 50), Settings::complete()] {
         let verdict = forest.judge(&settings);
@@ -198,7 +247,7 @@ fn breaks_alike_are_told_once_and_escaped() {
 3 traces, 3 spans, 1 service, 3 orphans
 broken task: `audit\\u{1b}[2J\\n\\u{202e}` in or\\tders, 3 times, first in trace 01010101010101010101010101010101, span 0101010101010101
   nobody carried the context to where this internal span was started: a spawn, a thread or a channel
-  use throughline::task::spawn (or spawn_blocking)
+  use throughline::task::spawn (spawn_blocking; spawn_linked for a trace of its own)
 ",
     );
 }
