@@ -2,8 +2,11 @@
 
 use std::ffi::OsStr;
 use std::process::Command;
+use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
+use opentelemetry::propagation::text_map_propagator::FieldIter;
+use opentelemetry::propagation::{Extractor, Injector, TextMapPropagator};
 use opentelemetry::trace::{
     SpanContext, SpanId, TraceContextExt, TraceFlags, TraceId, TraceState, Tracer,
 };
@@ -206,6 +209,90 @@ fn init_twice() {
     }
     let _telemetry = builder().init().unwrap();
     eprintln!("error: {}", throughline_telemetry::init("orders").unwrap_err());
+}
+
+#[test]
+#[ignore = "run in a child"]
+fn init_again_after_an_error() {
+    if !is_child() {
+        return;
+    }
+    builder().endpoint("nowhere").init().unwrap_err();
+    builder().init().unwrap().shutdown().unwrap();
+}
+
+/// Carries nothing, and is known by its field.
+#[derive(Debug)]
+struct Theirs;
+
+impl TextMapPropagator for Theirs {
+    fn inject_context(&self, _: &Context, _: &mut dyn Injector) {}
+
+    fn extract_with_context(&self, cx: &Context, _: &dyn Extractor) -> Context {
+        cx.clone()
+    }
+
+    fn fields(&self) -> FieldIter<'_> {
+        static FIELDS: LazyLock<Vec<String>> = LazyLock::new(|| vec!["theirs".to_owned()]);
+        FieldIter::new(&FIELDS)
+    }
+}
+
+#[test]
+#[ignore = "run in a child"]
+fn propagators() {
+    if !is_child() {
+        return;
+    }
+    let fields = || {
+        global::get_text_map_propagator(|set| {
+            set.fields().map(ToOwned::to_owned).collect::<Vec<_>>()
+        })
+    };
+    let telemetry = builder().build().unwrap();
+    telemetry.set_globals();
+    assert!(fields().contains(&"traceparent".to_owned()), "{:?}", fields());
+    global::set_text_map_propagator(Theirs);
+    telemetry.set_globals();
+    assert_eq!(fields(), ["theirs"]);
+}
+
+#[test]
+#[ignore = "run in a child"]
+fn an_error_event() {
+    if !is_child() {
+        return;
+    }
+    let telemetry = builder().init().unwrap();
+    tracing::info_span!("work").in_scope(|| tracing::error!(error = "disk full", "it failed"));
+    telemetry.shutdown().unwrap();
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+#[ignore = "run in a child"]
+fn the_thread_ends() {
+    if !is_child() {
+        return;
+    }
+    let running = || {
+        let tasks = std::fs::read_dir("/proc/self/task").unwrap().flatten();
+        let names = tasks.filter_map(|task| std::fs::read_to_string(task.path().join("comm")).ok());
+        // The system keeps fifteen characters.
+        names.filter(|name| name.trim() == "throughline-exp").count()
+    };
+    let sink = Sink::start(Answer::Never);
+    let builder = builder().shutdown_timeout(Duration::from_millis(100));
+    let telemetry = builder.endpoint(&sink.url).init().unwrap();
+    drop(global::tracer("test").start("work"));
+    assert_eq!(running(), 1);
+    telemetry.shutdown().unwrap_err();
+    // The export itself would go on for ten seconds.
+    let start = Instant::now();
+    while running() > 0 {
+        assert!(start.elapsed() < Duration::from_secs(6), "it goes on");
+        std::thread::sleep(Duration::from_millis(10));
+    }
 }
 
 #[test]

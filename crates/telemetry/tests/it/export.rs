@@ -125,6 +125,18 @@ fn a_sink_that_refuses_connections_is_told_at_shutdown() {
 }
 
 #[test]
+fn a_redirect_takes_neither_spans_nor_headers_elsewhere() {
+    in_clean_env!();
+    let elsewhere = Sink::start(Answer::Ok);
+    let sink = Sink::start(Answer::Redirect(elsewhere.url.clone().leak()));
+    let telemetry = Telemetry::builder("orders").endpoint(&sink.url).build().unwrap();
+    span(&telemetry, "work");
+    let error = telemetry.shutdown().unwrap_err().to_string();
+    assert!(error.contains("307"), "{error}");
+    assert!(elsewhere.heads().is_empty(), "{:?}", elsewhere.heads());
+}
+
+#[test]
 fn a_port_for_grpc_is_told_as_one() {
     in_clean_env!();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();

@@ -85,6 +85,10 @@ pub(crate) fn library_calls(builder: Builder) {
         assert_eq!(response.status(), 200);
     });
     drop(tracing::info_span!(target: "hyper::proto::h1", "library").entered());
+    drop(tracing::info_span!(target: "reqwest::connect", "library").entered());
+    drop(tracing::info_span!(target: "tokio::task", "library").entered());
+    drop(tracing::info_span!(target: "tonic::transport", "library").entered());
+    drop(tracing::info_span!(target: "tower::buffer::worker", "library").entered());
     drop(tracing::info_span!(target: "hyper_util::client", "library").entered());
     drop(tracing::error_span!(target: "tower_http::trace", "library").entered());
     drop(tracing::info_span!(target: "aws_smithy_runtime::client", "library").entered());

@@ -17,6 +17,8 @@ const PATIENCE: Duration = Duration::from_secs(30);
 pub(crate) enum Answer {
     Ok,
     Status(u16),
+    /// To send the request somewhere else.
+    Redirect(&'static str),
     Never,
 }
 
@@ -112,6 +114,7 @@ fn serve(mut stream: TcpStream, answer: Answer, seen: &(Mutex<Seen>, Condvar)) {
         let status = match answer {
             Answer::Ok => 200,
             Answer::Status(status) => status,
+            Answer::Redirect(_) => 307,
             Answer::Never => 0,
         };
         {
@@ -123,7 +126,11 @@ fn serve(mut stream: TcpStream, answer: Answer, seen: &(Mutex<Seen>, Condvar)) {
         }
         seen.1.notify_all();
         if status != 0 {
-            let head = format!("HTTP/1.1 {status} x\r\ncontent-length: 0\r\n\r\n");
+            let location = match answer {
+                Answer::Redirect(url) => format!("location: {url}/v1/traces\r\n"),
+                _ => String::new(),
+            };
+            let head = format!("HTTP/1.1 {status} x\r\n{location}content-length: 0\r\n\r\n");
             if stream.write_all(head.as_bytes()).is_err() {
                 return;
             }

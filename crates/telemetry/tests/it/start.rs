@@ -5,7 +5,7 @@ use opentelemetry::{Context, KeyValue};
 use opentelemetry_sdk::trace::{Sampler, SamplingDecision, SamplingResult, ShouldSample};
 use throughline_telemetry::{InitError, Telemetry};
 
-use crate::child::in_clean_env;
+use crate::child::{in_clean_env, run};
 use crate::sink::{Answer, Sink};
 
 #[test]
@@ -122,4 +122,32 @@ fn https_is_an_endpoint_with_tls() {
     in_clean_env!();
     let telemetry = Telemetry::builder("orders").endpoint("https://localhost:1").build().unwrap();
     telemetry.shutdown().unwrap();
+}
+
+#[test]
+fn a_start_that_failed_may_be_tried_again() {
+    run("init_again_after_an_error", &[]);
+}
+
+#[test]
+fn a_propagator_of_the_service_stays() {
+    run("propagators", &[]);
+}
+
+#[test]
+fn an_error_event_sets_the_status_and_stays_what_it_is() {
+    let sink = Sink::start(Answer::Ok);
+    run("an_error_event", &[("CODE_ENDPOINT", &sink.url)]);
+    let spans = sink.spans();
+    assert_eq!(spans[0].status.as_ref().map(|status| status.code), Some(2), "{spans:?}");
+    let event = &spans[0].events[0];
+    assert_eq!(event.name, "it failed");
+    let exception = event.attributes.iter().find(|a| a.key.starts_with("exception"));
+    assert!(exception.is_none(), "{event:?}");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn the_thread_of_the_exporter_ends_with_the_deadline() {
+    run("the_thread_ends", &[]);
 }
