@@ -264,7 +264,7 @@ fn an_error_event() {
         return;
     }
     let telemetry = builder().init().unwrap();
-    tracing::info_span!("work").in_scope(|| tracing::error!(error = "disk full", "it failed"));
+    tracing::info_span!("work").in_scope(|| tracing::error!(error = "disk full"));
     telemetry.shutdown().unwrap();
 }
 
