@@ -6,7 +6,7 @@ use std::io::{self, BufReader, BufWriter, ErrorKind, Write};
 use std::process::ExitCode;
 
 use serde::Serialize;
-use throughline::lineage::{Forest, Settings, Span, Trace, TraceId, Verdict, otlp};
+use throughline::lineage::{Forest, Settings, Span, Trace, TraceId, Verdict, escape, otlp};
 
 use crate::cli::VerdictArgs;
 use crate::error::Error;
@@ -100,7 +100,7 @@ impl Judgement {
             Some((id, traces)) if reasons.is_empty() => reasons.push(format!(
                 "order {} is spread over {traces} traces, and none of them has an orphan: it was \
                  placed twice, or a context was replaced on the way",
-                id.escape_debug()
+                escape(id)
             )),
             Some(_) => reasons.push(format!("{pieces} of {orders} in pieces")),
             None => {}
@@ -118,7 +118,7 @@ impl Judgement {
         let places = places.into_iter().map(|((class, service, span), (times, replacement))| {
             let hint = replacement.map(|call| format!(", use {call}")).unwrap_or_default();
             // Names come from outside, and this goes to a terminal.
-            let (service, span) = (service.escape_debug(), span.escape_debug());
+            let (service, span) = (escape(service), escape(span));
             format!("{class} broken at `{span}` of {service} ({}{hint})", count(times, "time"))
         });
         places.collect()
