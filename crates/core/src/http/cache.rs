@@ -6,18 +6,16 @@
 use std::cell::RefCell;
 use std::sync::Arc;
 
-use super::host::Host;
-
 const SLOTS: usize = 32;
 
 /// Longer values aren't kept: the tables stay below 16 KiB a thread.
 const MAX_LEN: usize = 256;
 
-type Table<T> = RefCell<[Option<(Box<[u8]>, T)>; SLOTS]>;
+/// What was made of the bytes that came last in each slot.
+pub(super) struct Table<T>(RefCell<[Option<(Box<[u8]>, T)>; SLOTS]>);
 
 thread_local! {
-    static STRINGS: Table<Arc<str>> = const { RefCell::new([const { None }; SLOTS]) };
-    static HOSTS: Table<Host> = const { RefCell::new([const { None }; SLOTS]) };
+    static STRINGS: Table<Arc<str>> = const { Table::new() };
 }
 
 /// The value of a header as a shared string, or `None` if it isn't visible ASCII.
@@ -25,32 +23,35 @@ thread_local! {
 #[inline]
 pub fn shared_str(value: &[u8]) -> Option<Arc<str>> {
     STRINGS.with(|table| {
-        cached(table, value, || {
+        table.get_or(value, || {
             let is_visible = value.iter().all(|byte| matches!(byte, b'\t' | b' '..=b'~'));
             std::str::from_utf8(value).ok().filter(|_| is_visible).map(Arc::from)
         })
     })
 }
 
-#[inline]
-pub(super) fn host(value: &[u8], make: impl FnOnce() -> Option<Host>) -> Option<Host> {
-    HOSTS.with(|table| cached(table, value, make))
-}
-
-#[inline]
-fn cached<T: Clone>(table: &Table<T>, key: &[u8], make: impl FnOnce() -> Option<T>) -> Option<T> {
-    if key.is_empty() || key.len() > MAX_LEN {
-        return make();
+impl<T: Clone> Table<T> {
+    pub(super) const fn new() -> Self {
+        Table(RefCell::new([const { None }; SLOTS]))
     }
-    let mix = key.len() ^ usize::from(key[key.len() - 1]) ^ usize::from(key[key.len() / 2]) << 1;
-    let mut table = table.borrow_mut();
-    let slot = &mut table[mix % SLOTS];
-    match slot {
-        Some((held, value)) if **held == *key => Some(value.clone()),
-        _ => {
-            let value = make()?;
-            *slot = Some((key.into(), value.clone()));
-            Some(value)
+
+    /// What was made of `key`, or is now made of it.
+    #[inline]
+    pub(super) fn get_or(&self, key: &[u8], make: impl FnOnce() -> Option<T>) -> Option<T> {
+        if key.is_empty() || key.len() > MAX_LEN {
+            return make();
+        }
+        let (last, middle) = (usize::from(key[key.len() - 1]), usize::from(key[key.len() / 2]));
+        let mix = key.len() ^ last ^ middle << 1;
+        let mut slots = self.0.borrow_mut();
+        let slot = &mut slots[mix % SLOTS];
+        match slot {
+            Some((held, value)) if **held == *key => Some(value.clone()),
+            _ => {
+                let value = make()?;
+                *slot = Some((key.into(), value.clone()));
+                Some(value)
+            }
         }
     }
 }

@@ -1,6 +1,10 @@
 use std::sync::Arc;
 
-use super::cache;
+use super::cache::Table;
+
+thread_local! {
+    static HOSTS: Table<Host> = const { Table::new() };
+}
 
 /// A host and the port it was given with, for `server.address` and `server.port`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,7 +18,7 @@ pub struct Host {
 /// Takes apart a `host` header or an authority; `None` where it names no host.
 #[must_use]
 pub fn host(authority: &[u8]) -> Option<Host> {
-    cache::host(authority, || parse(std::str::from_utf8(authority).ok()?))
+    HOSTS.with(|hosts| hosts.get_or(authority, || parse(std::str::from_utf8(authority).ok()?)))
 }
 
 fn parse(authority: &str) -> Option<Host> {
