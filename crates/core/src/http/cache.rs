@@ -11,8 +11,11 @@ const SLOTS: usize = 32;
 /// Longer values aren't kept: the tables stay below 16 KiB a thread.
 const MAX_LEN: usize = 256;
 
+/// Bytes, and what was made of them.
+type Slot<T> = Option<(Box<[u8]>, T)>;
+
 /// What was made of the bytes that came last in each slot.
-pub(super) struct Table<T>(RefCell<[Option<(Box<[u8]>, T)>; SLOTS]>);
+pub(super) struct Table<T>(RefCell<[Slot<T>; SLOTS]>);
 
 thread_local! {
     static STRINGS: Table<Arc<str>> = const { Table::new() };
