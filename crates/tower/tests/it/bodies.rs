@@ -146,6 +146,25 @@ async fn a_body_dropped_half_way_is_a_caller_who_left() {
 }
 
 #[tokio::test]
+async fn a_body_dropped_early_is_dropped_in_its_context() {
+    for is_read in [false, true] {
+        let spans = Spans::new();
+        let body = Script::new(vec![data("12345"), data("67890")]);
+        let seen = Arc::clone(&body.seen);
+        let mut response = serve(&spans, "GET", answer(200, body)).await;
+        if is_read {
+            response.body_mut().frame().await.expect("a frame").expect("no error");
+        }
+        assert!(spans.ended().is_empty());
+        drop(response);
+        assert!(!current().is_valid(), "nothing stays current");
+        let id = spans.ended()[0].span_context.span_id();
+        let times = if is_read { 2 } else { 1 };
+        assert_eq!(*seen.lock().expect("not poisoned"), vec![id; times], "polls, then the drop");
+    }
+}
+
+#[tokio::test]
 async fn a_server_that_has_every_byte_needs_not_ask_for_the_end() {
     let spans = Spans::new();
     let body = Script::new(vec![data("12345")]).of_length(5);

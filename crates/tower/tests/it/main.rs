@@ -3,5 +3,6 @@
 #![allow(clippy::expect_used, clippy::panic, clippy::let_underscore_must_use)]
 
 mod bodies;
+mod config;
 mod layers;
 mod spans;
