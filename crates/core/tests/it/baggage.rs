@@ -82,6 +82,16 @@ fn both_ways_are_bounded() {
 }
 
 #[test]
+fn no_more_members_are_printed_than_are_read() {
+    let mut baggage = Baggage::new();
+    for i in 0..2 * MAX_MEMBERS {
+        baggage.insert(format!("k{i}"), "v");
+    }
+    let printed = print(&baggage).expect("not empty");
+    assert_eq!(printed.split(',').count(), MAX_MEMBERS);
+}
+
+#[test]
 fn nothing_is_printed_as_nothing() {
     assert_eq!(print(&Baggage::new()), None);
     assert!(parse([b"".as_slice(), b" ,,"]).is_none());

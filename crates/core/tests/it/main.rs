@@ -3,8 +3,12 @@
 #![allow(clippy::expect_used, clippy::panic, clippy::let_underscore_must_use)]
 
 mod baggage;
+mod carrier;
+mod fail;
+mod foreign;
 mod http;
 mod propagation;
+mod record_only;
 mod span;
 mod traceparent;
 mod tracestate;
