@@ -99,6 +99,39 @@ async fn both_contexts_go_along() {
 }
 
 #[tokio::test]
+async fn both_contexts_go_along_to_a_thread() {
+    let recorder = Recorder::new();
+    let tracer = recorder.provider().tracer("test");
+    let layer = tracing_opentelemetry::layer().with_tracer(tracer.clone());
+    let dispatch = tracing::Dispatch::new(tracing_subscriber::registry().with(layer));
+    let _subscriber = tracing::dispatcher::set_default(&dispatch);
+    let work = async {
+        let native = Context::current_with_span(tracer.start("native"));
+        let attached = native.clone().attach();
+        let subscriber = dispatch.clone();
+        let blocking = spawn_blocking(move || {
+            // The thread is another one: its subscriber has to be told, its span must be there.
+            tracing::dispatcher::with_default(&subscriber, || {
+                let name = tracing::Span::current().metadata().map(tracing::Metadata::name);
+                tracing::info_span!("on a thread").in_scope(|| ());
+                name
+            })
+        });
+        drop(attached);
+        assert_eq!(blocking.await.expect("no panic"), Some("outer"));
+        native.span().end();
+    };
+    work.instrument(tracing::info_span!("outer")).await;
+    recorder.assert_tree(
+        "
+        INTERNAL outer
+          INTERNAL native
+            INTERNAL on a thread
+        ",
+    );
+}
+
+#[tokio::test]
 async fn a_task_is_dropped_in_its_context() {
     struct Last(opentelemetry::global::BoxedTracer);
     impl Drop for Last {
