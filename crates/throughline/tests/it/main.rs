@@ -2,5 +2,6 @@
 
 #![allow(clippy::expect_used, clippy::panic)]
 
+mod hop;
 mod lives;
 mod services;
