@@ -78,10 +78,11 @@ impl<D: Inbound> Bench<D> {
         let result = tokio::time::timeout(patience, delivery).await;
         let result = result.map_err(|_| format!("the message was not done after {patience:?}"))?;
         let panic = result.err().map(|panic| said(&*panic).to_owned());
-        match runs.load(Relaxed) {
-            1 => Ok((eyes, panic)),
-            0 => Err("the message was not served: its handler never ran".to_owned()),
-            runs => Err(format!("the handler of one message ran {runs} times")),
+        match (runs.load(Relaxed), panic) {
+            (1, panic) => Ok((eyes, panic)),
+            (0, Some(panic)) => Err(format!("the boundary panicked: {panic}")),
+            (0, None) => Err("the message was not served: its handler never ran".to_owned()),
+            (runs, _) => Err(format!("the handler of one message ran {runs} times")),
         }
     }
 

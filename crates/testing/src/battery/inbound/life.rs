@@ -28,10 +28,9 @@ pub(super) async fn stays_current<D: Inbound>(driver: &Arc<D>) -> Outcome {
         .deliver(caller(SAMPLED), |eyes| async move {
             let _last = eyes.on_drop("at the end of the handler");
             eyes.look("at the start of the handler");
-            for _ in 0..3 {
-                yield_now().await;
-            }
+            yield_now().await;
             eyes.look("after an await");
+            yield_now().await;
             Ok(())
         })
         .await?;

@@ -78,9 +78,21 @@ impl<D: Outbound> Bench<D> {
     where
         F: Future<Output = Result<(), Failed>> + Send + 'static,
     {
+        InContext::new(self.send_here(headers, answer), context).await
+    }
+
+    /// The same, in whatever is current.
+    pub(super) async fn send_here<F>(
+        &self,
+        headers: Headers,
+        answer: impl Fn() -> F + Send + Sync + 'static,
+    ) -> Result<Headers, String>
+    where
+        F: Future<Output = Result<(), Failed>> + Send + 'static,
+    {
         let left = Left::default();
         let sending = self.driver.send(&self.boundary, headers, left.peer(answer));
-        let sending = AssertUnwindSafe(InContext::new(sending, context)).catch_unwind();
+        let sending = AssertUnwindSafe(sending).catch_unwind();
         let patience = self.driver.patience();
         match tokio::time::timeout(patience, sending).await {
             Ok(Ok(())) => left.headers(),

@@ -186,13 +186,11 @@ pub(super) async fn nests_in_tracing<D: Outbound>(driver: &Arc<D>) -> Outcome {
     let (bench, outside) = (Bench::new(driver).await, Recorder::new());
     let tracer = outside.provider().tracer("battery");
     let layer = tracing_opentelemetry::layer().with_tracer(tracer);
-    let left = Left::default();
     let sending = async {
-        let peer = left.peer(|| async { Ok(()) });
-        let sending = driver.send(&bench.boundary, Headers::new(), peer);
-        sending.instrument(tracing::info_span!("handler")).await;
+        let sending = bench.send_here(Headers::new(), || async { Ok(()) });
+        sending.instrument(tracing::info_span!("handler")).await
     };
-    sending.with_subscriber(tracing_subscriber::registry().with(layer)).await;
+    let left = sending.with_subscriber(tracing_subscriber::registry().with(layer)).await?;
     let span = bench.the_span().await?;
     let patience = driver.patience();
     let outer = outside.wait_for(1, patience).await.map_err(|error| error.to_string())?;
@@ -200,7 +198,7 @@ pub(super) async fn nests_in_tracing<D: Outbound>(driver: &Arc<D>) -> Outcome {
         span.parent == Some(outer[0].span_id) && span.trace_id == outer[0].trace_id,
         "the span is no child of the tracing span that it was sent in"
     );
-    carries(&left.headers()?, &span)
+    carries(&left, &span)
 }
 
 pub(super) async fn applied_twice<D: Outbound>(driver: &Arc<D>) -> Outcome {

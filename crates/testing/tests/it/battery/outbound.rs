@@ -1,0 +1,183 @@
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+use opentelemetry::Context;
+use opentelemetry::trace::SpanKind;
+use throughline_testing::battery::{self, Headers, Outbound, Peer, Setup};
+
+use super::boundary::Boundary;
+use super::prove;
+use super::wrong::Wrong::*;
+use super::wrong::{Ending, Memory};
+
+impl Outbound for Memory {
+    type Boundary = Boundary;
+    const KIND: SpanKind = SpanKind::Producer;
+
+    fn patience(&self) -> Duration {
+        self.patience()
+    }
+
+    async fn boundary(&self, setup: Setup) -> Boundary {
+        self.done.store(false, Relaxed);
+        Boundary::new(setup, self.wrong, SpanKind::Producer)
+    }
+
+    async fn send(&self, boundary: &Boundary, headers: Headers, peer: Peer) {
+        match self.wrong {
+            Hangs => std::future::pending().await,
+            Panics => std::panic::resume_unwind(Box::new("it was wrong")),
+            Detaches => return drop(tokio::spawn(async move { peer.receive(headers).await })),
+            HandlesTwice => drop(peer.receive(headers.clone()).await),
+            _ => {}
+        }
+        let (span, headers) = boundary.leave(headers).await;
+        let again = boundary.setup.layers == 2 && boundary.starts_again(span.is_recording());
+        let layered = async {
+            if again {
+                let (span, headers) = boundary.leave(headers).await;
+                boundary.live(span, &Context::new(), peer.receive(headers)).await
+            } else {
+                peer.receive(headers).await
+            }
+        };
+        drop(boundary.live(span, &Context::new(), layered).await);
+        self.done.store(true, Relaxed);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_wrong_outbound_boundary_fails_in_its_own_words() {
+    let (tracestate, baggage) = ("vendor=a,ot=th:8", "user=alice");
+    prove(
+        async |wrong| battery::outbound(Memory::new(wrong)).await,
+        &[
+            (
+                "injects its own span",
+                &[
+                    (DropsTheContext, "not with its own"),
+                    (UsesTheAmbientParent, "the trace is lost"),
+                    (
+                        AltersTheParent,
+                        "the parent of the span is 0000000000000bad, not the current",
+                    ),
+                    (Rewrites("traceparent", "-03", "-01"), "(sampled, random) and left as 01"),
+                    (Rewrites("traceparent", "00-", "zz-"), "the message left with"),
+                    (Rewrites("tracestate", tracestate, ""), "left without tracestate"),
+                    (Rewrites("tracestate", "vendor=a", "vendor=b"), "left as `vendor=b,ot=th:8`"),
+                    (Rewrites("baggage", baggage, "user=bob"), "left as `user=bob`"),
+                    (IsOfAnotherKind, "the span is of kind internal, not producer"),
+                    (HandlesTwice, "one message left 2 times"),
+                    (Detaches, "no message left"),
+                    (Hangs, "the message was not done after"),
+                    (Panics, "the boundary panicked: it was wrong"),
+                ],
+            ),
+            (
+                "starts a trace where none is current",
+                &[
+                    (DropsTheContext, "the message left without traceparent"),
+                    (InventsAParent, "nothing is current, and the span is no root"),
+                    (
+                        Rewrites("tracestate", "", ""),
+                        "there is no tracestate, and the message left",
+                    ),
+                    (Rewrites("baggage", "", ""), "there is no baggage, and the message left"),
+                ],
+            ),
+            (
+                "replaces a stale context",
+                &[
+                    (DoublesTheHeader, "the message left with traceparent 3 times"),
+                    (KeepsTheStale("tracestate"), "tracestate should leave as `vendor=a,ot=th:8`"),
+                    (KeepsTheStale("baggage"), "baggage should leave as `user=alice`"),
+                    (KeepsTheStale("traceparent"), "not with its own"),
+                    (ForgetsTheStale("tracestate"), "a stale tracestate left with another trace"),
+                    (ForgetsTheStale("baggage"), "a stale baggage left with another trace"),
+                    (DropsOtherHeaders, "the message left without x-kept"),
+                ],
+            ),
+            (
+                "keeps an unsampled trace unsampled",
+                &[
+                    (RecordsAnyway, "trace is not sampled, and the span `more` was recorded"),
+                    (AsksTheSampler, "the context of an unsampled trace is"),
+                    (Rewrites("tracestate", tracestate, ""), "left without tracestate"),
+                    (Rewrites("tracestate", "vendor=a", "vendor=b"), "left as `vendor=b,ot=th:8`"),
+                    (Rewrites("baggage", baggage, "user=bob"), "left as `user=bob`"),
+                ],
+            ),
+            (
+                "tells of a root that was not sampled",
+                &[
+                    (RecordsAnyway, "the span `more` was recorded"),
+                    (ErasesWhatIsNotRecorded, "the message left without traceparent"),
+                    (SendsAsSampled, "the sampler said no, and the message left as sampled"),
+                ],
+            ),
+            (
+                "carries the trace on after shutdown",
+                &[
+                    (ErasesWhatIsNotRecorded, "the message left without traceparent"),
+                    (UsesTheAmbientParent, "the message left without traceparent"),
+                    (AltersTheParent, "after the provider's shutdown the context that leaves is"),
+                ],
+            ),
+            (
+                "ends once on success",
+                &[
+                    (EndsTwice, "the span `send` was ended 2 times"),
+                    (LeavesTheSpanOpen, "the span `send` never ended"),
+                    (RecordsNothing, "no span was started"),
+                    (MakesTwoSpans, "one message made 2 spans"),
+                    (Tells(Ending::Success, true, ""), "the status is Error though the message"),
+                    (Tells(Ending::Success, false, "ok"), "error.type is `ok` though the message"),
+                ],
+            ),
+            (
+                "ends once on an error",
+                &[
+                    (Tells(Ending::Failure, false, "failed"), "lost: the status is Unset, not"),
+                    (Tells(Ending::Failure, true, ""), "error.type is missing"),
+                    (DoublesTheErrorType, "error.type is set more than once"),
+                ],
+            ),
+            (
+                "ends once on cancellation",
+                &[
+                    (Tells(Ending::Cancel, false, ""), "lost: error.type is missing, not"),
+                    (Tells(Ending::Cancel, true, "cancelled"), "giving up is no error"),
+                    (Detaches, "the message was done before it was answered"),
+                    (Hangs, "the message did not leave within"),
+                    (EndsTwice, "was ended 2 times"),
+                ],
+            ),
+            (
+                "nests in tracing spans",
+                &[
+                    (UsesTheAmbientParent, "no child of the tracing span"),
+                    (DropsTheContext, "not with its own"),
+                ],
+            ),
+            (
+                "makes one span when applied twice",
+                &[
+                    (StartsAgain, "one message made 2 spans"),
+                    (ForgetsWhatIsNotRecorded, "the sampler said no, was asked again, and"),
+                    (DropsTheContext, "not with its own"),
+                    (Tells(Ending::Success, true, ""), "the status is Error though the message"),
+                ],
+            ),
+            (
+                "isolates 1,000 concurrent messages",
+                &[
+                    (SharesOneContext, "left with trace"),
+                    (MixesTheBaggage, "left with trace"),
+                    (DropsTheContext, "a span has the parent of another message"),
+                    (MakesTwoSpans, "1000 messages made"),
+                ],
+            ),
+        ],
+    )
+    .await;
+}
