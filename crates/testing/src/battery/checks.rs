@@ -132,6 +132,11 @@ pub(super) async fn the_span(
         return Err(format!("the span `{name}` was ended {times} times"));
     }
     let span = spans.remove(0);
+    let mut keys: Vec<_> = span.attributes.iter().map(|(key, _)| key).collect();
+    keys.sort_unstable();
+    if let Some(twice) = keys.windows(2).find(|pair| pair[0] == pair[1]) {
+        return Err(format!("the span has the attribute {} more than once", twice[0]));
+    }
     ensure!(span.kind == kind, "the span is of kind {}, not {kind}", span.kind);
     Ok(span)
 }
@@ -233,8 +238,6 @@ pub(super) enum Ending {
 pub(super) fn ended_as(span: &Span, ending: Ending) -> Outcome {
     let is_error = matches!(span.status, Status::Error(_));
     let error_type = span.attributes.get_str(ERROR_TYPE);
-    let doubled = span.attributes.iter().filter(|(key, _)| *key == ERROR_TYPE).count() > 1;
-    ensure!(!doubled, "error.type is set more than once");
     let said = error_type.unwrap_or("missing");
     match ending {
         Ending::Success => {

@@ -1,10 +1,13 @@
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use futures_util::future::BoxFuture;
-use throughline_core::{Config, Trust, W3cPropagator};
+use opentelemetry::baggage::BaggageExt;
+use opentelemetry::{Context, KeyValue};
+use throughline_core::{Config, InContext, Trust, W3cPropagator};
 
-use super::Headers;
+use super::{Headers, Outcome};
 use crate::Provider;
 
 /// How a boundary is to be built for a case.
@@ -19,9 +22,20 @@ pub struct Setup {
     pub trust: Trust,
     /// For `.expect_parent(setup.expect_parent)`; outbound boundaries don't.
     pub expect_parent: bool,
-    /// How often the boundary's layer is to be applied, one inside the other: 1 or 2. A boundary
-    /// that isn't built from layers says so by `LAYERED`.
+    /// How often the boundary's layer is to be applied, one inside the other: 1 or 2. Of two, this
+    /// is the outer one, and [`inner`](Self::inner) the other. A boundary that isn't built from
+    /// layers says so by `LAYERED`.
     pub layers: usize,
+    /// How far the inner of two layers trusts.
+    pub(super) inner_trust: Option<Trust>,
+    layering: Arc<Layering>,
+}
+
+/// What a driver has done with two layers.
+#[derive(Debug, Default)]
+struct Layering {
+    inner: AtomicBool,
+    between: AtomicBool,
 }
 
 impl Setup {
@@ -32,7 +46,43 @@ impl Setup {
             trust: Trust::Continue,
             expect_parent: false,
             layers: 1,
+            inner_trust: None,
+            layering: Arc::default(),
         }
+    }
+
+    /// How the inner of two layers is to be built: an inbound one may trust otherwise, as one that
+    /// was added behind a public edge does.
+    #[must_use]
+    pub fn inner(&self) -> Setup {
+        self.layering.inner.store(true, Relaxed);
+        Setup { trust: self.inner_trust.unwrap_or(self.trust), ..self.clone() }
+    }
+
+    /// Runs what an inbound boundary has inside the outer of its two layers: the inner one, called
+    /// by this future. It stands for a middleware between them that sets baggage.
+    ///
+    /// ```text
+    /// let between = service_fn(move |request| {
+    ///     let (setup, inner) = (setup.clone(), inner.clone());
+    ///     async move { setup.between(inner.oneshot(request)).await }
+    /// });
+    /// ```
+    pub async fn between<F: Future>(&self, inner: F) -> F::Output {
+        self.layering.between.store(true, Relaxed);
+        let current = Context::current();
+        let pairs = current.baggage().iter();
+        let pairs = pairs.map(|(key, (value, _))| KeyValue::new(key.clone(), value.clone()));
+        let context = current.with_baggage(pairs.chain([KeyValue::new("between", "layers")]));
+        InContext::new(inner, context).await
+    }
+
+    /// Without these a driver's layers prove nothing.
+    pub(super) fn was_layered(&self) -> Outcome {
+        let Layering { inner, between } = &*self.layering;
+        ensure!(inner.load(Relaxed), "the driver doesn't build its inner layer by Setup::inner");
+        ensure!(between.load(Relaxed), "the driver doesn't run its inner layer in Setup::between");
+        Ok(())
     }
 
     /// A core configuration as this case wants it.

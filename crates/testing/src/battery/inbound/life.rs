@@ -16,9 +16,8 @@ use tracing_subscriber::layer::SubscriberExt;
 
 use super::Inbound;
 use super::bench::Bench;
-use crate::Recorder;
 use crate::battery::checks::{
-    Ending, Eyes, NoThenYes, SAMPLED, caller, ended_as, is_child, is_current, needs_threads, remote,
+    Ending, Eyes, SAMPLED, caller, ended_as, is_child, is_current, needs_threads, remote,
 };
 use crate::battery::{Failed, Handler, Headers, Outcome};
 
@@ -195,20 +194,6 @@ pub(super) async fn hands_out<D: Inbound>(driver: &Arc<D>) -> Outcome {
         span.status
     );
     Ok(())
-}
-
-pub(super) async fn applied_twice<D: Inbound>(driver: &Arc<D>) -> Outcome {
-    for headers in [caller(SAMPLED), Headers::new()] {
-        let bench = Bench::with(driver, |setup| setup.layers = 2).await;
-        let eyes = bench.look(headers).await?;
-        let span = bench.the_span().await?;
-        is_current(&eyes.at("in the handler")?, &span, "in the handler")?;
-        ended_as(&span, Ending::Success)?;
-    }
-    let recorder = Recorder::with_sampler(NoThenYes::default());
-    let bench = Bench::recording(driver, recorder, |setup| setup.layers = 2).await;
-    bench.look(Headers::new()).await?;
-    bench.no_span().map_err(|error| format!("the sampler said no, was asked again, and {error}"))
 }
 
 pub(super) async fn isolates<D: Inbound>(driver: &Arc<D>) -> Outcome {

@@ -2,6 +2,7 @@
 
 mod bench;
 mod context;
+mod layers;
 mod life;
 
 use std::sync::Arc;
@@ -72,7 +73,11 @@ pub async fn inbound<D: Inbound>(driver: D) -> Report {
     report.add("nests tracing spans", life::nests_tracing(driver)).await;
     report.add("hands out its span", life::hands_out(driver)).await;
     if D::LAYERED {
-        report.add("makes one span when applied twice", life::applied_twice(driver)).await;
+        report.add("makes one span when applied twice", layers::applied_twice(driver)).await;
+        let name = "keeps an unsampled trace unsampled when applied twice";
+        report.add(name, layers::keeps_unsampled(driver)).await;
+        let name = "trusts nobody whom its outer layer refused";
+        report.add(name, layers::refuses(driver)).await;
     }
     report.add("isolates 1,000 concurrent messages", life::isolates(driver)).await;
     report

@@ -112,8 +112,8 @@ pub(super) async fn replaces<D: Outbound>(driver: &Arc<D>) -> Outcome {
     Ok(())
 }
 
-pub(super) async fn keeps_unsampled<D: Outbound>(driver: &Arc<D>) -> Outcome {
-    let bench = Bench::new(driver).await;
+pub(super) async fn keeps_unsampled<D: Outbound>(driver: &Arc<D>, layers: usize) -> Outcome {
+    let bench = Bench::with(driver, Recorder::new(), |setup| setup.layers = layers).await;
     let came = remote(UNSAMPLED);
     let context = Context::new().with_remote_span_context(came.clone());
     let context = context.with_baggage([KeyValue::new("user", "alice")]);

@@ -53,7 +53,7 @@ pub async fn outbound<D: Outbound>(driver: D) -> Report {
     report.add("injects its own span", cases::injects(driver)).await;
     report.add("starts a trace where none is current", cases::starts(driver)).await;
     report.add("replaces a stale context", cases::replaces(driver)).await;
-    report.add("keeps an unsampled trace unsampled", cases::keeps_unsampled(driver)).await;
+    report.add("keeps an unsampled trace unsampled", cases::keeps_unsampled(driver, 1)).await;
     report.add("tells of a root that was not sampled", cases::tells_dropped(driver)).await;
     report.add("carries the trace on after shutdown", cases::after_shutdown(driver)).await;
     report.add("ends once on success", cases::ends_on_success(driver)).await;
@@ -62,6 +62,8 @@ pub async fn outbound<D: Outbound>(driver: D) -> Report {
     report.add("nests in tracing spans", cases::nests_in_tracing(driver)).await;
     if D::LAYERED {
         report.add("makes one span when applied twice", cases::applied_twice(driver)).await;
+        let name = "keeps an unsampled trace unsampled when applied twice";
+        report.add(name, cases::keeps_unsampled(driver, 2)).await;
     }
     report.add("isolates 1,000 concurrent messages", cases::isolates(driver)).await;
     report

@@ -31,6 +31,7 @@ impl Boundary {
         let config = match wrong {
             Trusts(told, trust) if setup.trust == told => config.trust(trust),
             ForgetsTheMark => config.expect_parent(false),
+            MarksUnasked => config.expect_parent(true),
             RecordsNothing => config.with_tracer_provider(&NoopTracerProvider::new()),
             AsksTheSampler => config.ask_sampler(true),
             _ => config,

@@ -1,52 +1,9 @@
-use std::sync::atomic::Ordering::Relaxed;
-use std::time::Duration;
-
-use opentelemetry::Context;
-use opentelemetry::trace::SpanKind;
 use throughline_core::Trust::{Continue, Ignore, Link};
-use throughline_testing::battery::{self, Handler, Headers, Inbound, Setup};
+use throughline_testing::battery;
 
-use super::boundary::Boundary;
 use super::prove;
 use super::wrong::Wrong::*;
 use super::wrong::{Ending, Memory, Wrong};
-
-impl Inbound for Memory {
-    type Boundary = Boundary;
-    const KIND: SpanKind = SpanKind::Consumer;
-
-    fn patience(&self) -> Duration {
-        self.patience()
-    }
-
-    async fn boundary(&self, setup: Setup) -> Boundary {
-        self.done.store(false, Relaxed);
-        Boundary::new(setup, self.wrong, SpanKind::Consumer)
-    }
-
-    async fn deliver(&self, boundary: &Boundary, headers: Headers, handler: Handler) {
-        match self.wrong {
-            Hangs => std::future::pending().await,
-            Panics => std::panic::resume_unwind(Box::new("it was wrong")),
-            Detaches => return drop(tokio::spawn(async move { handler.run().await })),
-            HandlesTwice => drop(handler.run().await),
-            _ => {}
-        }
-        let span = boundary.receive(&headers);
-        let parent = boundary.config.extract(&headers).context().clone();
-        let again = boundary.setup.layers == 2 && boundary.starts_again(span.is_recording());
-        let layered = async {
-            if again {
-                let span = boundary.receive(&headers);
-                boundary.live(span, &Context::new(), handler.run()).await
-            } else {
-                handler.run().await
-            }
-        };
-        drop(boundary.live(span, &parent, layered).await);
-        self.done.store(true, Relaxed);
-    }
-}
 
 const SAMPLED: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-03";
 
@@ -178,7 +135,8 @@ async fn each_wrong_inbound_boundary_fails_in_its_own_words() {
                 "marks a root that should have had a parent",
                 &[
                     (ForgetsTheMark, "with expect_parent(true) and nothing sent the mark"),
-                    (MarksEverySpan, "with expect_parent("),
+                    (MarksUnasked, "with expect_parent(false) and nothing sent the mark"),
+                    (MarksWhatHasAParent, "with expect_parent(true) and 00-0af7651916cd43dd"),
                 ],
             ),
             (
@@ -213,7 +171,7 @@ async fn each_wrong_inbound_boundary_fails_in_its_own_words() {
                 &[
                     (Tells(Ending::Failure, false, "failed"), "lost: the status is Unset, not"),
                     (Tells(Ending::Failure, true, ""), "error.type is missing"),
-                    (DoublesTheErrorType, "error.type is set more than once"),
+                    (DoublesTheErrorType, "the span has the attribute error.type more than once"),
                     (EndsTwice, "was ended 2 times"),
                 ],
             ),
@@ -258,9 +216,37 @@ async fn each_wrong_inbound_boundary_fails_in_its_own_words() {
                 "makes one span when applied twice",
                 &[
                     (StartsAgain, "one message made 2 spans"),
+                    (DescribesTwice, "the span has the attribute route more than once"),
                     (ForgetsWhatIsNotRecorded, "the sampler said no, was asked again, and"),
                     (DropsTheContext, "in the handler there is no current context"),
                     (Tells(Ending::Success, true, ""), "the status is Error though the message"),
+                ],
+            ),
+            (
+                "keeps an unsampled trace unsampled when applied twice",
+                &[
+                    (BuildsTheSameTwice, "doesn't build its inner layer by Setup::inner"),
+                    (HasNothingBetween, "doesn't run its inner layer in Setup::between"),
+                    (RecordsAnyway, "the span `more` was recorded"),
+                    (ErasesWhatIsNotRecorded, "an unsampled caller's context is gone"),
+                    (AsksTheSampler, "02, unchanged"),
+                    (Rewrites("tracestate", "vendor=a", "vendor=b"), "would go on as `vendor=b"),
+                    (ForgetsWhatIsNotRecorded, "layers, and the baggage is `user=alice`"),
+                    (EntersTheOuterAgain, "layers, and the baggage is `user=alice`"),
+                ],
+            ),
+            (
+                "trusts nobody whom its outer layer refused",
+                &[
+                    (BuildsTheSameTwice, "doesn't build its inner layer by Setup::inner"),
+                    (HasNothingBetween, "doesn't run its inner layer in Setup::between"),
+                    (ForgetsWhatIsNotRecorded, "Drops: the inner layer continued what the outer"),
+                    (Trusts(Ignore, Continue), "outside Trust::Ignore, inside Trust::Continue"),
+                    (KeepsTheTracestate, "the tracestate that the outer layer refused would go on"),
+                    (KeepsTheBaggage, "the baggage is `between=layers,user=alice`, and only"),
+                    (EntersTheOuterAgain, "the baggage is ``, and only between=layers was set"),
+                    (RecordsAnyway, "Drops: the span `more` was recorded"),
+                    (LeavesTheSpanOpen, "never ended"),
                 ],
             ),
             (

@@ -31,7 +31,9 @@ impl Boundary {
                     .send(self.kind.clone(), || Description::new("more", 0))
                     .end(End::Completed);
             }
-            MarksEverySpan => span.set_attribute(THROUGHLINE_PARENT_EXPECTED, true),
+            MarksWhatHasAParent if parent.span().span_context().is_valid() => {
+                span.set_attribute(THROUGHLINE_PARENT_EXPECTED, true);
+            }
             LinksToOthers => {
                 let other = sampled().span().span_context().clone();
                 span.context().span().add_link(other, Vec::new());

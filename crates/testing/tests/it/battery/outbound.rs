@@ -1,50 +1,8 @@
-use std::sync::atomic::Ordering::Relaxed;
-use std::time::Duration;
+use throughline_testing::battery;
 
-use opentelemetry::Context;
-use opentelemetry::trace::SpanKind;
-use throughline_testing::battery::{self, Headers, Outbound, Peer, Setup};
-
-use super::boundary::Boundary;
 use super::prove;
 use super::wrong::Wrong::*;
 use super::wrong::{Ending, Memory};
-
-impl Outbound for Memory {
-    type Boundary = Boundary;
-    const KIND: SpanKind = SpanKind::Producer;
-
-    fn patience(&self) -> Duration {
-        self.patience()
-    }
-
-    async fn boundary(&self, setup: Setup) -> Boundary {
-        self.done.store(false, Relaxed);
-        Boundary::new(setup, self.wrong, SpanKind::Producer)
-    }
-
-    async fn send(&self, boundary: &Boundary, headers: Headers, peer: Peer) {
-        match self.wrong {
-            Hangs => std::future::pending().await,
-            Panics => std::panic::resume_unwind(Box::new("it was wrong")),
-            Detaches => return drop(tokio::spawn(async move { peer.receive(headers).await })),
-            HandlesTwice => drop(peer.receive(headers.clone()).await),
-            _ => {}
-        }
-        let (span, headers) = boundary.leave(headers).await;
-        let again = boundary.setup.layers == 2 && boundary.starts_again(span.is_recording());
-        let layered = async {
-            if again {
-                let (span, headers) = boundary.leave(headers).await;
-                boundary.live(span, &Context::new(), peer.receive(headers)).await
-            } else {
-                peer.receive(headers).await
-            }
-        };
-        drop(boundary.live(span, &Context::new(), layered).await);
-        self.done.store(true, Relaxed);
-    }
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn each_wrong_outbound_boundary_fails_in_its_own_words() {
@@ -139,7 +97,7 @@ async fn each_wrong_outbound_boundary_fails_in_its_own_words() {
                 &[
                     (Tells(Ending::Failure, false, "failed"), "lost: the status is Unset, not"),
                     (Tells(Ending::Failure, true, ""), "error.type is missing"),
-                    (DoublesTheErrorType, "error.type is set more than once"),
+                    (DoublesTheErrorType, "the span has the attribute error.type more than once"),
                 ],
             ),
             (
@@ -166,6 +124,15 @@ async fn each_wrong_outbound_boundary_fails_in_its_own_words() {
                     (ForgetsWhatIsNotRecorded, "the sampler said no, was asked again, and"),
                     (DropsTheContext, "not with its own"),
                     (Tells(Ending::Success, true, ""), "the status is Error though the message"),
+                ],
+            ),
+            (
+                "keeps an unsampled trace unsampled when applied twice",
+                &[
+                    (RecordsAnyway, "the span `more` was recorded"),
+                    (ForgetsWhatIsNotRecorded, "the span `send` was recorded"),
+                    (AsksTheSampler, "the context of an unsampled trace is"),
+                    (Rewrites("baggage", baggage, "user=bob"), "left as `user=bob`"),
                 ],
             ),
             (

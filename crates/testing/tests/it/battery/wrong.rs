@@ -24,7 +24,8 @@ pub(super) enum Wrong {
     KeepsTheTracestate,
     KeepsTheBaggage,
     ForgetsTheMark,
-    MarksEverySpan,
+    MarksUnasked,
+    MarksWhatHasAParent,
     AsksTheSampler,
     DoublesTheHeader,
     /// Another header of this name than the sender's own is left as it is.
@@ -62,6 +63,10 @@ pub(super) enum Wrong {
     // Two layers.
     StartsAgain,
     ForgetsWhatIsNotRecorded,
+    EntersTheOuterAgain,
+    DescribesTwice,
+    BuildsTheSameTwice,
+    HasNothingBetween,
 }
 use Wrong::*;
 
