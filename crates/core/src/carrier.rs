@@ -82,8 +82,11 @@ impl WriteCarrier for HeaderMap {
     #[inline]
     fn replace(&mut self, name: &HeaderName, value: &str) {
         if let Ok(value) = HeaderValue::from_bytes(value.as_bytes()) {
-            // `insert` panics on a map that holds all the headers it can.
-            drop(self.try_insert(name, value));
+            // `insert` panics on a map that holds all the headers it can, and `try_insert` refuses
+            // even a name that is there: nothing is better than what is stale.
+            if self.try_insert(name, value).is_err() {
+                HeaderMap::remove(self, name);
+            }
         }
     }
 

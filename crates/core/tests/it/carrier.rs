@@ -110,4 +110,10 @@ fn a_map_that_holds_all_it_can_drops_the_trace_and_goes_on() {
         config().extract(&among(0, &[("traceparent", TRACEPARENT)])).context().clone();
     config().inject(&context, &mut full);
     assert_eq!(full.len(), held);
+
+    // A stale context must not pass for the one that had no room.
+    full.remove("x-1");
+    full.insert("traceparent", HeaderValue::from_static("stale"));
+    WriteCarrier::replace(&mut full, &HeaderName::from_static("traceparent"), TRACEPARENT);
+    assert!(full.get("traceparent").is_none_or(|value| value == TRACEPARENT));
 }
