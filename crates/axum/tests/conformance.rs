@@ -3,6 +3,7 @@
 
 use axum::body::{Body, to_bytes};
 use axum::http::{Request, StatusCode};
+use axum::middleware::{Next, from_fn};
 use axum::routing::get;
 use axum::{Extension, Router};
 use opentelemetry::trace::SpanKind;
@@ -24,13 +25,23 @@ impl Inbound for Axum {
     const KIND: SpanKind = SpanKind::Server;
 
     async fn boundary(&self, setup: Setup) -> Router {
-        let layer = ServerLayer::new()
-            .with_tracer_provider(&setup.provider)
-            .with_propagator(setup.propagator)
-            .trust(setup.trust)
-            .expect_parent(setup.expect_parent);
+        let layer = |setup: &Setup| {
+            ServerLayer::new()
+                .with_tracer_provider(&setup.provider)
+                .with_propagator(setup.propagator)
+                .trust(setup.trust)
+                .expect_parent(setup.expect_parent)
+        };
         let router = Router::new().route("/orders/{id}", get(handle));
-        (0..setup.layers).fold(router, |router, _| router.layer(layer.clone()))
+        if setup.layers == 1 {
+            return router.layer(layer(&setup));
+        }
+        let (outer, inner) = (layer(&setup), layer(&setup.inner()));
+        let between = from_fn(move |request: Request<Body>, next: Next| {
+            let setup = setup.clone();
+            async move { setup.between(next.run(request)).await }
+        });
+        router.layer(inner).layer(between).layer(outer)
     }
 
     async fn deliver(&self, router: &Router, headers: Headers, handler: Handler) {

@@ -20,21 +20,28 @@ impl Inbound for Tower {
     const KIND: SpanKind = SpanKind::Server;
 
     async fn boundary(&self, setup: Setup) -> Self::Boundary {
-        let layer = ServerLayer::new()
-            .with_tracer_provider(&setup.provider)
-            .with_propagator(setup.propagator)
-            .trust(setup.trust)
-            .expect_parent(setup.expect_parent);
-        let service = layer.layer(service_fn(|request: Request<Handler>| async move {
+        let layer = |setup: &Setup| {
+            ServerLayer::new()
+                .with_tracer_provider(&setup.provider)
+                .with_propagator(setup.propagator)
+                .trust(setup.trust)
+                .expect_parent(setup.expect_parent)
+        };
+        let handler = service_fn(|request: Request<Handler>| async move {
             request.into_body().run().await?;
             Ok(Response::new(Full::new(Bytes::from_static(b"done"))))
-        }));
+        });
         if setup.layers == 1 {
-            BoxCloneSyncService::new(service.map_response(|response| response.map(BodyExt::boxed)))
-        } else {
-            let service = layer.layer(service);
-            BoxCloneSyncService::new(service.map_response(|response| response.map(BodyExt::boxed)))
+            let service = layer(&setup).layer(handler);
+            return BoxCloneSyncService::new(service.map_response(|it| it.map(BodyExt::boxed)));
         }
+        let (outer, inner) = (layer(&setup), layer(&setup.inner()).layer(handler));
+        let between = service_fn(move |request| {
+            let (setup, inner) = (setup.clone(), inner.clone());
+            async move { setup.between(inner.oneshot(request)).await }
+        });
+        let service = outer.layer(between);
+        BoxCloneSyncService::new(service.map_response(|it| it.map(BodyExt::boxed)))
     }
 
     async fn deliver(&self, service: &Self::Boundary, headers: Headers, handler: Handler) {
