@@ -142,6 +142,9 @@ impl Boundary {
                 headers.push(name, value);
             }
         }
+        if self.wrong == KeepsTheStaleTrace && !came.is_valid() && stale.iter().next().is_some() {
+            headers = stale.into_iter().skip(3).collect();
+        }
         (span, self.rewritten(&headers))
     }
 

@@ -50,7 +50,12 @@ async fn prove(run: impl AsyncFn(Wrong) -> Report, cases: &[Teeth<'_>]) {
 
 #[tokio::test]
 async fn one_thread_proves_nothing_of_isolation() {
-    let report = battery::inbound(Memory::new(Nothing)).await;
+    proves_nothing(&battery::inbound(Memory::new(Nothing)).await);
+    proves_nothing(&battery::outbound(Memory::new(Nothing)).await);
+}
+
+#[track_caller]
+fn proves_nothing(report: &Report) {
     let failure = report.failure("isolates 1,000 concurrent messages").unwrap();
     assert!(failure.contains("multi_thread"), "{failure}");
     let error = report.check().unwrap_err().to_string();

@@ -52,6 +52,7 @@ async fn each_wrong_outbound_boundary_fails_in_its_own_words() {
                     (KeepsTheStale("traceparent"), "not with its own"),
                     (ForgetsTheStale("tracestate"), "a stale tracestate left with another trace"),
                     (ForgetsTheStale("baggage"), "a stale baggage left with another trace"),
+                    (KeepsTheStaleTrace, "the message left with span 2222222222222222"),
                     (DropsOtherHeaders, "the message left without x-kept"),
                 ],
             ),

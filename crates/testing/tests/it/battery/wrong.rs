@@ -32,6 +32,8 @@ pub(super) enum Wrong {
     KeepsTheStale(&'static str),
     /// The same, where there is none to take its place.
     ForgetsTheStale(&'static str),
+    /// The stale trace is kept, where nothing is current.
+    KeepsTheStaleTrace,
     DropsOtherHeaders,
     SendsAsSampled,
     // The context of the handler, or of the peer.
