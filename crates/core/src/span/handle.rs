@@ -70,9 +70,10 @@ pub struct Boundary {
 #[must_use]
 pub fn boundary() -> Boundary {
     let context = Context::map_current(|current| {
-        current.get::<State>().is_some().then(|| {
-            // The handle may live long; the span that happens to be current must not.
-            current.with_remote_span_context(SpanContext::NONE)
+        current.get::<State>().map(|state| {
+            // The handle may live long; the span that happens to be current must not. The ids of
+            // the message's own take its place, so that whoever attaches the context keeps the trace.
+            current.with_remote_span_context(state.span.span().span_context().clone())
         })
     });
     Boundary { context: context.unwrap_or_default() }

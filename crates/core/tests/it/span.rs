@@ -229,6 +229,8 @@ fn the_handler_reaches_the_span_through_others() {
         boundary()
     });
     assert!(handle.is_recording());
+    // Attached, it keeps the trace, and not the span that happened to be current.
+    assert_eq!(handle.context().span().span_context(), span.context().span().span_context());
     assert_eq!(handle.span_context().as_ref(), Some(span.context().span().span_context()));
     span.end(End::Completed);
     handle.set_attribute("too.late", true);
