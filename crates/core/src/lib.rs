@@ -32,6 +32,7 @@
 pub mod carrier;
 pub mod codec;
 pub mod http;
+pub mod messaging;
 pub mod root;
 pub mod semconv;
 

@@ -53,10 +53,22 @@ pub const USER_AGENT_ORIGINAL: &str = "user_agent.original";
 pub const RPC_SYSTEM_NAME: &str = "rpc.system.name";
 /// The messaging system of a message: `kafka`, `aws.sqs`.
 pub const MESSAGING_SYSTEM_NAME: &str = "messaging.system.name";
+/// The name of a messaging operation, as its system calls it; it begins the name of the span.
+pub const MESSAGING_OPERATION_NAME: &str = "messaging.operation.name";
 /// The kind of a messaging operation: `create`, `send`, `receive`, `process`, `settle`.
 pub const MESSAGING_OPERATION_TYPE: &str = "messaging.operation.type";
 /// The topic or queue of a message.
 pub const MESSAGING_DESTINATION_NAME: &str = "messaging.destination.name";
+/// The partition of a topic.
+pub const MESSAGING_DESTINATION_PARTITION_ID: &str = "messaging.destination.partition.id";
+/// The group a consumer belongs to.
+pub const MESSAGING_CONSUMER_GROUP_NAME: &str = "messaging.consumer.group.name";
+/// The name a client gives itself.
+pub const MESSAGING_CLIENT_ID: &str = "messaging.client.id";
+/// The offset of a record in its partition.
+pub const KAFKA_OFFSET: &str = "kafka.offset";
+/// `true` on the span of a record without a payload.
+pub const KAFKA_MESSAGE_TOMBSTONE: &str = "kafka.message.tombstone";
 
 /// The name of a service.
 pub const SERVICE_NAME: &str = "service.name";

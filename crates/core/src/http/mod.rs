@@ -10,6 +10,7 @@ pub use cache::shared_str;
 pub use host::{Host, host};
 pub use method::{Method, method};
 pub use redact::{redact_query, redact_text, redact_url};
+pub(crate) use route::interned;
 pub use route::{Route, route};
 
 use ::http::Version;

@@ -48,8 +48,9 @@ pub fn route(method: Method, route: &str) -> Route {
     }
 }
 
+/// `method` and `route` with a space between, kept for ever; `None` once too many are.
 #[inline]
-fn interned(method: &'static str, route: &str) -> Option<&'static str> {
+pub(crate) fn interned(method: &'static str, route: &str) -> Option<&'static str> {
     // A router hands out the same string each time: its place in memory finds the name, and a
     // comparison of the text makes sure that it still holds.
     let key = (route.as_ptr() as usize, route.len(), method.as_ptr() as usize);

@@ -1,10 +1,12 @@
 use std::borrow::Cow;
+use std::fmt;
 
 use opentelemetry::trace::{SpanBuilder, SpanKind, SpanRef, Status, TraceContextExt};
 use opentelemetry::{Context, ContextGuard, KeyValue, Value};
 
 use super::handle::{Boundary, State, error_type};
 use super::{Description, Process, outbound};
+use crate::http::redact_text;
 use crate::semconv;
 use crate::tracer::{BoundTracer, is_new};
 
@@ -91,6 +93,18 @@ impl End {
     #[must_use]
     pub fn failed_with<E>() -> Self {
         End::failed(error_type::<E>())
+    }
+
+    /// The same, with what the error says (in its alternate form, in which many tell their causes)
+    /// as the description of the status. Secrets in URLs are redacted.
+    #[must_use]
+    pub fn failed_saying<E: ?Sized>(error: &dyn fmt::Display) -> Self {
+        let text = format!("{error:#}");
+        let description = match redact_text(&text) {
+            Cow::Borrowed(_) => Cow::Owned(text),
+            Cow::Owned(redacted) => Cow::Owned(redacted),
+        };
+        End::Failed { error_type: Cow::Borrowed(error_type::<E>()), description }
     }
 }
 

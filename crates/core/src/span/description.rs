@@ -40,8 +40,9 @@ impl Description {
         self.set(semconv::HTTP_ROUTE, route);
     }
 
+    /// Links the span to another, which its sampler is told, too.
     #[inline]
-    pub(crate) fn link(&mut self, to: SpanContext) {
+    pub fn link(&mut self, to: SpanContext) {
         self.links.get_or_insert_default().push(Link::new(to, Vec::new(), 0));
     }
 }

@@ -1,0 +1,49 @@
+//! What the boundaries of queues share.
+
+use std::borrow::Cow;
+
+use opentelemetry::{StringValue, Value};
+
+/// A span's name and its `messaging.destination.name`.
+#[derive(Clone, Debug)]
+pub struct Destination {
+    /// `send orders`
+    pub name: Cow<'static, str>,
+    /// `orders`
+    pub destination: Value,
+}
+
+/// Names a span after what is done (`send`, `process`) and the topic or queue it is done with,
+/// without an allocation once the pair was seen.
+#[must_use]
+#[inline]
+pub fn destination(operation: &'static str, name: &str) -> Destination {
+    match crate::http::interned(operation, name) {
+        Some(interned) => {
+            let name = &interned[operation.len() + 1..];
+            let destination = Value::String(StringValue::from(name));
+            Destination { name: Cow::Borrowed(interned), destination }
+        }
+        None => Destination {
+            name: Cow::Owned(format!("{operation} {name}")),
+            destination: Value::from(name.to_owned()),
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn operations_and_destinations_are_told_apart() {
+        for (operation, name) in [("send", "orders"), ("process", "orders"), ("send", "audit")] {
+            for _ in 0..2 {
+                let told = destination(operation, name);
+                assert_eq!(told.name, format!("{operation} {name}"));
+                assert_eq!(told.destination, Value::from(name.to_owned()));
+                assert!(matches!(told.name, Cow::Borrowed(_)), "it is kept");
+            }
+        }
+    }
+}

@@ -1,0 +1,404 @@
+use std::fmt;
+use std::marker::PhantomData;
+use std::sync::Arc;
+use std::time::Duration;
+
+use opentelemetry::propagation::TextMapPropagator;
+use opentelemetry::trace::{Tracer, TracerProvider};
+use rdkafka::client::Client as NativeClient;
+use rdkafka::config::{FromClientConfig, FromClientConfigAndContext};
+use rdkafka::consumer::{CommitMode, Consumer, ConsumerGroupMetadata};
+use rdkafka::error::{KafkaError, KafkaResult};
+use rdkafka::metadata::Metadata;
+use rdkafka::util::Timeout;
+use rdkafka::{ClientConfig, Offset, TopicPartitionList};
+use throughline_core::{Config, Trust};
+
+use super::context::{HookedContext, plain};
+use super::ownership::{Ours, Theirs};
+use super::source::Client;
+use super::{Counts, DefaultHooks, Hooks, Runner, State, TopicPartition};
+use crate::process::Source;
+use crate::settings::Settings;
+
+/// `max.poll.interval.ms` where it isn't set.
+const MAX_POLL_INTERVAL: u64 = 300_000;
+
+/// A consumer that hands out each record inside its trace: `rdkafka`'s
+/// [`StreamConsumer`](rdkafka::consumer::StreamConsumer), made by the same
+/// [`ClientConfig::create`].
+///
+/// ```no_run
+/// use rdkafka::ClientConfig;
+/// use throughline_kafka::{Message, StreamConsumer};
+///
+/// # async fn handle(_: Message<'_>) -> Result<(), std::io::Error> { Ok(()) }
+/// # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+/// let mut config = ClientConfig::new();
+/// config.set("bootstrap.servers", "localhost:9092").set("group.id", "fulfilment");
+/// let consumer: StreamConsumer = config.create()?;
+/// consumer.subscribe(&["orders"])?;
+/// while let Some(delivery) = consumer.recv().await? {
+///     delivery.process(async |message| handle(message).await).await?;
+/// }
+/// # Ok(()) }
+/// ```
+///
+/// # Offsets
+///
+/// `enable.auto.offset.store` is set to `false`, whatever the configuration says: an offset is
+/// stored when the handler has succeeded, and only up to the first record of the partition that
+/// hasn't. What is stored is committed as the configuration says: every `auto.commit.interval.ms`,
+/// when partitions are revoked, and when the consumer closes; with `enable.auto.commit=false` by
+/// [`commit`](Self::commit) and [`close`](Self::close).
+///
+/// A service that keeps its offsets itself says so by [`offsets_are_mine`](Self::offsets_are_mine).
+///
+/// # Runtime
+///
+/// It is made and used inside a tokio runtime with its timer enabled. To drop it blocks for a
+/// moment (about 100 ms) while it leaves the group; [`close`](Self::close) does that aside.
+pub struct StreamConsumer<H: Hooks = DefaultHooks, O = Ours> {
+    pub(super) client: Arc<Client<H>>,
+    pub(super) source: Arc<dyn Source>,
+    pub(super) settings: Arc<Settings>,
+    pub(super) offsets: PhantomData<O>,
+}
+
+impl FromClientConfig for StreamConsumer {
+    fn from_config(config: &ClientConfig) -> KafkaResult<Self> {
+        StreamConsumer::from_config_and_context(config, DefaultHooks)
+    }
+}
+
+impl<H: Hooks> FromClientConfigAndContext<H> for StreamConsumer<H> {
+    fn from_config_and_context(config: &ClientConfig, hooks: H) -> KafkaResult<Self> {
+        let mut ours = config.clone();
+        ours.set("enable.auto.offset.store", "false");
+        let state = Arc::new(State::default());
+        let consumer = ours.create_with_context(HookedContext::new(hooks, Arc::clone(&state)))?;
+        let interval = config.get("max.poll.interval.ms").and_then(|text| text.parse().ok());
+        let interval = Duration::from_millis(interval.unwrap_or(MAX_POLL_INTERVAL));
+        let patience = (interval / 3).min(Duration::from_secs(1));
+        let client = Arc::new(Client { consumer, state, patience });
+        let source: Arc<dyn Source> = Arc::clone(&client) as _;
+        let settings = Arc::new(Settings::of(config));
+        Ok(StreamConsumer { client, source, settings, offsets: PhantomData })
+    }
+}
+
+impl<H: Hooks> StreamConsumer<H, Ours> {
+    /// Leaves the offsets to the service, which then stores or commits them as it likes. Records
+    /// are still given up only inside of their trace, and one that fails doesn't stop its
+    /// partition.
+    #[must_use]
+    pub fn offsets_are_mine(self) -> StreamConsumer<H, Theirs> {
+        let StreamConsumer { client, source, settings, .. } = self;
+        let mut settings = Arc::unwrap_or_clone(settings);
+        settings.acknowledge = false;
+        StreamConsumer { client, source, settings: Arc::new(settings), offsets: PhantomData }
+    }
+
+    /// Commits what is acknowledged so far. [`CommitMode::Sync`] blocks until the broker answers.
+    ///
+    /// # Errors
+    ///
+    /// When the broker refuses. That there is nothing to commit is no error.
+    pub fn commit(&self, mode: CommitMode) -> KafkaResult<()> {
+        self.client.commit(mode)
+    }
+}
+
+impl<H: Hooks> StreamConsumer<H, Theirs> {
+    /// Commits these offsets.
+    ///
+    /// # Errors
+    ///
+    /// As in `rdkafka`.
+    pub fn commit(&self, offsets: &TopicPartitionList, mode: CommitMode) -> KafkaResult<()> {
+        self.client.consumer.commit(&copied(offsets)?, mode)
+    }
+
+    /// Stores the offset of a record that was processed, for the next commit.
+    ///
+    /// # Errors
+    ///
+    /// As in `rdkafka`.
+    pub fn store_offset(&self, topic: &str, partition: i32, offset: i64) -> KafkaResult<()> {
+        self.client.consumer.store_offset(topic, partition, offset)
+    }
+
+    /// Commits what was stored by [`store_offset`](Self::store_offset).
+    ///
+    /// # Errors
+    ///
+    /// When the broker refuses. That there is nothing to commit is no error.
+    pub fn commit_stored(&self, mode: CommitMode) -> KafkaResult<()> {
+        self.client.commit(mode)
+    }
+}
+
+impl<H: Hooks> Client<H> {
+    pub(super) fn commit(&self, mode: CommitMode) -> KafkaResult<()> {
+        match self.consumer.commit_consumer_state(mode) {
+            Err(KafkaError::ConsumerCommit(rdkafka::error::RDKafkaErrorCode::NoOffset)) => Ok(()),
+            result => result,
+        }
+    }
+}
+
+impl<H: Hooks, O> StreamConsumer<H, O> {
+    fn map(self, change: impl FnOnce(Config) -> Config) -> Self {
+        let Settings { config, client_id, group, acknowledge } =
+            Arc::unwrap_or_clone(self.settings);
+        let settings = Settings { config: change(config), client_id, group, acknowledge };
+        StreamConsumer { settings: Arc::new(settings), ..self }
+    }
+
+    /// How far producers are trusted; [`Trust::Continue`] unless told otherwise. With
+    /// [`Trust::Link`] each record begins a trace of its own, linked to its sender's.
+    #[must_use]
+    pub fn trust(self, trust: Trust) -> Self {
+        self.map(|config| config.trust(trust))
+    }
+
+    /// Says that every record comes from a service that sends its context, so that one without is
+    /// a break; see [`Config::expect_parent`].
+    #[must_use]
+    pub fn expect_parent(self, expect: bool) -> Self {
+        self.map(|config| config.expect_parent(expect))
+    }
+
+    /// Asks the sampler even where the sender's trace is not sampled; see
+    /// [`Config::ask_sampler`].
+    #[must_use]
+    pub fn ask_sampler(self, ask: bool) -> Self {
+        self.map(|config| config.ask_sampler(ask))
+    }
+
+    /// Takes spans from `provider` instead of the global one.
+    #[must_use]
+    pub fn with_tracer_provider<P>(self, provider: &P) -> Self
+    where
+        P: TracerProvider,
+        P::Tracer: Send + Sync + 'static,
+        <P::Tracer as Tracer>::Span: Send + Sync + 'static,
+    {
+        self.map(|config| config.with_tracer_provider(provider))
+    }
+
+    /// Speaks `propagator` instead of the global one.
+    #[must_use]
+    pub fn with_propagator(
+        self,
+        propagator: impl TextMapPropagator + Send + Sync + 'static,
+    ) -> Self {
+        self.map(|config| config.with_propagator(propagator))
+    }
+
+    /// Reads these topics, as a member of the group.
+    ///
+    /// # Errors
+    ///
+    /// As in `rdkafka`.
+    pub fn subscribe(&self, topics: &[&str]) -> KafkaResult<()> {
+        self.client.consumer.subscribe(topics)
+    }
+
+    /// Leaves the group.
+    pub fn unsubscribe(&self) {
+        self.client.consumer.unsubscribe();
+    }
+
+    /// Reads these partitions, without a group's say.
+    ///
+    /// # Errors
+    ///
+    /// As in `rdkafka`.
+    pub fn assign(&self, partitions: &TopicPartitionList) -> KafkaResult<()> {
+        self.client.state.offsets.forget_all();
+        self.client.consumer.assign(&copied(partitions)?)
+    }
+
+    /// Reads no partitions any more.
+    ///
+    /// # Errors
+    ///
+    /// As in `rdkafka`.
+    pub fn unassign(&self) -> KafkaResult<()> {
+        self.client.state.offsets.forget_all();
+        self.client.consumer.unassign()
+    }
+
+    /// Goes on reading a partition at another offset. What was handed out before acknowledges
+    /// nothing any more.
+    ///
+    /// # Errors
+    ///
+    /// As in `rdkafka`.
+    pub fn seek(
+        &self,
+        topic: &str,
+        partition: i32,
+        offset: Offset,
+        timeout: impl Into<Timeout>,
+    ) -> KafkaResult<()> {
+        self.client.state.forget(topic, partition);
+        self.client.consumer.seek(topic, partition, offset, timeout)?;
+        // What was received between the two lines was before the seek.
+        self.client.state.forget(topic, partition);
+        Ok(())
+    }
+
+    /// Stops reading these partitions for a while.
+    ///
+    /// # Errors
+    ///
+    /// As in `rdkafka`.
+    pub fn pause(&self, partitions: &TopicPartitionList) -> KafkaResult<()> {
+        for element in partitions.elements() {
+            self.client.state.stop(element.topic(), element.partition());
+        }
+        self.client.consumer.pause(&copied(partitions)?)
+    }
+
+    /// Reads them again.
+    ///
+    /// # Errors
+    ///
+    /// As in `rdkafka`.
+    pub fn resume(&self, partitions: &TopicPartitionList) -> KafkaResult<()> {
+        for element in partitions.elements() {
+            self.client.state.restart(element.topic(), element.partition());
+        }
+        self.client.consumer.resume(&copied(partitions)?)
+    }
+
+    /// The partitions that are read here.
+    ///
+    /// # Errors
+    ///
+    /// As in `rdkafka`.
+    pub fn assignment(&self) -> KafkaResult<Vec<TopicPartition>> {
+        self.client.consumer.assignment().map(|list| plain(&list))
+    }
+
+    /// The offsets to be read next.
+    ///
+    /// # Errors
+    ///
+    /// As in `rdkafka`.
+    pub fn position(&self) -> KafkaResult<Vec<TopicPartition>> {
+        self.client.consumer.position().map(|list| plain(&list))
+    }
+
+    /// The offsets that the group has committed. Blocks.
+    ///
+    /// # Errors
+    ///
+    /// As in `rdkafka`.
+    pub fn committed(&self, timeout: impl Into<Timeout>) -> KafkaResult<Vec<TopicPartition>> {
+        self.client.consumer.committed(timeout).map(|list| plain(&list))
+    }
+
+    /// What the cluster tells of a topic, or of all. Blocks.
+    ///
+    /// # Errors
+    ///
+    /// As in `rdkafka`.
+    pub fn fetch_metadata(
+        &self,
+        topic: Option<&str>,
+        timeout: impl Into<Timeout>,
+    ) -> KafkaResult<Metadata> {
+        self.client.consumer.fetch_metadata(topic, timeout)
+    }
+
+    /// The first and the next offset of a partition. Blocks.
+    ///
+    /// # Errors
+    ///
+    /// As in `rdkafka`.
+    pub fn fetch_watermarks(
+        &self,
+        topic: &str,
+        partition: i32,
+        timeout: impl Into<Timeout>,
+    ) -> KafkaResult<(i64, i64)> {
+        self.client.consumer.fetch_watermarks(topic, partition, timeout)
+    }
+
+    /// The membership in the group, for a producer's transaction.
+    #[must_use]
+    pub fn group_metadata(&self) -> Option<ConsumerGroupMetadata> {
+        self.client.consumer.group_metadata()
+    }
+
+    /// The client underneath, for what it tells of the cluster.
+    #[must_use]
+    pub fn client(&self) -> &NativeClient<HookedContext<H>> {
+        self.client.consumer.client()
+    }
+
+    /// What became of the records so far.
+    #[must_use]
+    pub fn counts(&self) -> Counts {
+        self.client.state.counts()
+    }
+
+    /// A loop that handles several records at once.
+    pub fn runner(self) -> Runner<H, O> {
+        Runner::new(self)
+    }
+
+    /// A handle that ends the loop over [`recv`](Self::recv), from wherever the service hears that
+    /// it is to stop.
+    #[must_use]
+    pub fn closer(&self) -> Closer {
+        Closer(Arc::clone(&self.client.state))
+    }
+
+    /// Commits what is acknowledged, leaves the group, and closes, on a thread that may block.
+    ///
+    /// # Errors
+    ///
+    /// When the last commit is refused; the consumer is closed all the same.
+    pub async fn close(self) -> KafkaResult<()> {
+        let StreamConsumer { client, source, .. } = self;
+        let closing = tokio::task::spawn_blocking(move || {
+            let committed = client.commit(CommitMode::Sync);
+            client.consumer.unsubscribe();
+            drop((client, source));
+            committed
+        });
+        closing.await.unwrap_or(Ok(()))
+    }
+}
+
+/// A list of our own, since librdkafka notes things in the one it is given, and waits for the end
+/// of that list before it closes.
+fn copied(list: &TopicPartitionList) -> KafkaResult<TopicPartitionList> {
+    let mut copy = TopicPartitionList::with_capacity(list.count());
+    for element in list.elements() {
+        let mut copied = copy.add_partition(element.topic(), element.partition());
+        copied.set_offset(element.offset())?;
+    }
+    Ok(copy)
+}
+
+/// Ends the loop over [`recv`](StreamConsumer::recv).
+#[derive(Clone, Debug)]
+pub struct Closer(Arc<State>);
+
+impl Closer {
+    /// From now on `recv` returns `None`. What was handed out may still be processed.
+    pub fn close(&self) {
+        self.0.close();
+    }
+}
+
+impl<H: Hooks, O> fmt::Debug for StreamConsumer<H, O> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StreamConsumer").field("settings", &self.settings).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,112 @@
+//! The way of a record out of the consumer.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering::SeqCst;
+
+use rdkafka::Message as _;
+use rdkafka::TopicPartitionList;
+use rdkafka::consumer::Consumer;
+
+use super::state::{Stashed, is_final};
+use super::{Hooks, StreamConsumer};
+use crate::error::{Error, Failed};
+use crate::process::{Delivery, Pending};
+
+/// Somebody waits for a message: nobody else needs to poll.
+struct Receiving<'a>(&'a AtomicUsize);
+
+impl<'a> Receiving<'a> {
+    fn new(receivers: &'a AtomicUsize) -> Self {
+        receivers.fetch_add(1, SeqCst);
+        Receiving(receivers)
+    }
+}
+
+impl Drop for Receiving<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, SeqCst);
+    }
+}
+
+impl<H: Hooks, O> StreamConsumer<H, O> {
+    /// The next record; `None` once a [`Closer`](super::Closer) was used.
+    ///
+    /// It may be called from several tasks at once, and dropping its future loses nothing.
+    ///
+    /// Errors of Kafka that pass by themselves, a broker that is away for one, are counted and told
+    /// in the log, and the waiting goes on.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Failed`] when a record that was handed out has failed: it is told once, and its
+    /// partition stays paused, so that nothing behind the record is processed. Whoever goes on
+    /// calling gets the records of other partitions. To try again, make the consumer anew, or
+    /// [`seek`](Self::seek) to the record and [`resume`](Self::resume).
+    ///
+    /// [`Error::Kafka`] when Kafka refuses for good.
+    pub async fn recv(&self) -> Result<Option<Delivery<'_>>, Error> {
+        let state = &self.client.state;
+        let _receiving = Receiving::new(&state.receivers);
+        self.client.resume_all();
+        loop {
+            let woken = state.wake.notified();
+            if state.closed.load(SeqCst) {
+                return Ok(None);
+            }
+            match state.next_pending() {
+                Some(Err(failed)) => {
+                    self.stop(&failed);
+                    return Err(Error::Failed(failed));
+                }
+                Some(Ok(Stashed::Error(error))) => return Err(Error::Kafka(error)),
+                Some(Ok(Stashed::Message(message, ticket))) => {
+                    let pending = self.pending(ticket);
+                    if pending.is_current() {
+                        state.received();
+                        let (settings, source) = (&self.settings, &self.source);
+                        return Ok(Some(Delivery::owned(message, pending, settings, source)));
+                    }
+                    pending.give_back();
+                    continue;
+                }
+                None => {}
+            }
+            let received = tokio::select! {
+                biased;
+                () = woken => continue,
+                received = self.client.consumer.recv() => received,
+            };
+            match received {
+                Ok(message) => {
+                    let (partition, offset) = (message.partition(), message.offset());
+                    let Some(ticket) = state.offsets.begin(message.topic(), partition, offset)
+                    else {
+                        // It lies behind one that failed, and was already on its way.
+                        continue;
+                    };
+                    state.received();
+                    let pending = self.pending(ticket);
+                    let (settings, source) = (&self.settings, &self.source);
+                    return Ok(Some(Delivery::borrowed(message, pending, settings, source)));
+                }
+                Err(error) if is_final(&error) => return Err(Error::Kafka(error)),
+                Err(error) => state.transient(&error),
+            }
+        }
+    }
+
+    fn pending(&self, ticket: super::Ticket) -> Pending {
+        Pending::new(ticket, Arc::clone(&self.client.state), self.settings.acknowledge)
+    }
+
+    /// Fetches no more of a partition that stands still.
+    fn stop(&self, failed: &Failed) {
+        self.client.state.stop(failed.topic(), failed.partition());
+        let mut partition = TopicPartitionList::with_capacity(1);
+        partition.add_partition(failed.topic(), failed.partition());
+        if let Err(error) = self.client.consumer.pause(&partition) {
+            tracing::debug!(%error, "cannot pause the partition of a failed message");
+        }
+    }
+}

@@ -1,0 +1,338 @@
+use std::any::Any;
+use std::convert::Infallible;
+use std::error::Error as StdError;
+use std::fmt;
+use std::future::pending;
+use std::panic::{AssertUnwindSafe, resume_unwind};
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use throughline_core::End;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use super::lanes::{Lane, Lanes, Order};
+use super::ownership::Ours;
+use super::policy::Tries;
+use super::{DefaultHooks, Hooks, OnFailure, StreamConsumer};
+use crate::error::{Error, Failed, Reason};
+use crate::process::{OwnedDelivery, OwnedMessage, Source};
+
+/// How many records are held at once for each that is handled, unless told otherwise.
+const BUFFER: usize = 8;
+
+/// How long what runs may take to end when the runner stops, unless told otherwise.
+const DRAIN: Duration = Duration::from_secs(30);
+
+/// A loop over a consumer that handles several records at once, each in its trace; from
+/// [`StreamConsumer::runner`].
+///
+/// ```no_run
+/// use throughline_kafka::{OwnedMessage, StreamConsumer};
+///
+/// # async fn handle(_: OwnedMessage) -> Result<(), std::io::Error> { Ok(()) }
+/// # async fn run(consumer: StreamConsumer) -> Result<(), throughline_kafka::Error> {
+/// consumer
+///     .runner()
+///     .concurrency(8)
+///     .per_key()
+///     .with_graceful_shutdown(async { tokio::signal::ctrl_c().await.unwrap_or_default() })
+///     .run(|message| async move { handle(message).await })
+///     .await
+/// # }
+/// ```
+///
+/// Each handler runs in a task of its own, so one that panics harms no other; its record counts as
+/// failed. However long handlers take, the consumer keeps its membership in the group.
+#[must_use = "a runner does nothing until `run` is called"]
+pub struct Runner<H: Hooks = DefaultHooks, O = Ours> {
+    consumer: StreamConsumer<H, O>,
+    concurrency: usize,
+    buffer: Option<usize>,
+    order: Order,
+    tries: Tries,
+    on_failure: OnFailure,
+    shutdown: BoxFuture<'static, ()>,
+    drain: Duration,
+}
+
+impl<H: Hooks, O> fmt::Debug for Runner<H, O> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Runner")
+            .field("concurrency", &self.concurrency)
+            .field("order", &self.order)
+            .field("tries", &self.tries)
+            .field("on_failure", &self.on_failure)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<H: Hooks, O> Runner<H, O> {
+    pub(super) fn new(consumer: StreamConsumer<H, O>) -> Self {
+        Runner {
+            consumer,
+            concurrency: 1,
+            buffer: None,
+            order: Order::default(),
+            tries: Tries::default(),
+            on_failure: OnFailure::default(),
+            shutdown: pending().boxed(),
+            drain: DRAIN,
+        }
+    }
+
+    /// How many records are handled at once, at the most; one unless told otherwise, and at least
+    /// one. The order of [partitions](Self::per_partition) or [keys](Self::per_key) may keep it
+    /// lower.
+    pub fn concurrency(self, concurrency: usize) -> Self {
+        Runner { concurrency: concurrency.max(1), ..self }
+    }
+
+    /// How many records are held here at once, handled or waiting; eight times the concurrency
+    /// unless told otherwise. They are copies: this bounds the memory.
+    pub fn buffer(self, records: usize) -> Self {
+        Runner { buffer: Some(records.max(1)), ..self }
+    }
+
+    /// Handles the records of a partition one after the other, and partitions side by side. The
+    /// default.
+    pub fn per_partition(self) -> Self {
+        Runner { order: Order::Partition, ..self }
+    }
+
+    /// Handles the records of a partition that have the same key one after the other, and
+    /// everything else side by side, records without a key as well.
+    pub fn per_key(self) -> Self {
+        Runner { order: Order::Key, ..self }
+    }
+
+    /// Handles records side by side, whatever their order.
+    pub fn unordered(self) -> Self {
+        Runner { order: Order::None, ..self }
+    }
+
+    /// Tries a record up to `tries` times before it counts as failed, with `backoff` before the
+    /// second try, twice that before the third, and a minute at the most. What has to be handled in
+    /// order waits meanwhile. Each try has a span of its own.
+    pub fn retry(self, tries: u32, backoff: Duration) -> Self {
+        Runner { tries: Tries { tries: tries.max(1), backoff }, ..self }
+    }
+
+    /// What becomes of a record after its last try; [`OnFailure::Stop`] unless told otherwise.
+    pub fn on_failure(self, on_failure: OnFailure) -> Self {
+        Runner { on_failure, ..self }
+    }
+
+    /// Stops when `signal` is ready: see [`run`](Self::run).
+    pub fn with_graceful_shutdown(self, signal: impl Future<Output = ()> + Send + 'static) -> Self {
+        Runner { shutdown: signal.boxed(), ..self }
+    }
+
+    /// How long handlers may take to end when the runner stops; 30 seconds unless told otherwise.
+    /// What runs longer is cancelled, and not acknowledged.
+    pub fn drain_timeout(self, timeout: Duration) -> Self {
+        Runner { drain: timeout, ..self }
+    }
+
+    /// Handles records until the shutdown signal, or until it has to stop.
+    ///
+    /// Then nothing more is received, what waits is given back, what runs is finished within the
+    /// [drain timeout](Self::drain_timeout), what is acknowledged is committed, and the consumer
+    /// leaves the group. To drop the future cancels what runs, without any of that.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Failed`] when a record failed and [`OnFailure`] says to stop, or when a dead letter
+    /// could not be sent. [`Error::Kafka`] when Kafka refuses for good.
+    pub async fn run<F, Fut, E>(self, handler: F) -> Result<(), Error>
+    where
+        F: Fn(OwnedMessage) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<(), E>> + Send + 'static,
+        E: Into<Box<dyn StdError + Send + Sync>> + Send + 'static,
+    {
+        let Runner { consumer, concurrency, buffer, order, tries, on_failure, mut shutdown, drain } =
+            self;
+        let buffer = buffer.unwrap_or(concurrency.saturating_mul(BUFFER)).max(concurrency);
+        let (stopping, is_stopping) = watch::channel(false);
+        let plan = Arc::new(Plan { handler, tries, on_failure, is_stopping });
+        let mut lanes = Lanes::new(order);
+        let mut tasks = JoinSet::new();
+
+        let result = loop {
+            while let Some((lane, delivery)) = lanes.next(concurrency) {
+                let plan = Arc::clone(&plan);
+                tasks.spawn(async move { (lane, plan.handle(delivery).await) });
+            }
+            let has_room = lanes.held() < buffer;
+            tokio::select! {
+                biased;
+                () = &mut shutdown => break Ok(()),
+                Some(done) = tasks.join_next() => match done {
+                    Ok((lane, result)) => {
+                        lanes.done(lane);
+                        if let Err(failed) = result {
+                            break Err(Error::Failed(failed));
+                        }
+                    }
+                    // Handlers are guarded: it came from an error that can't be printed, say.
+                    Err(lost) => match lost.try_into_panic() {
+                        Ok(panic) => resume_unwind(panic),
+                        Err(_) => break Ok(()),
+                    },
+                },
+                received = consumer.recv(), if has_room => match received {
+                    Ok(Some(delivery)) => {
+                        let delivery = delivery.into_owned();
+                        let message = delivery.message().clone();
+                        let (topic, partition) = (message.topic(), message.partition());
+                        lanes.push(topic, partition, message.key(), delivery);
+                    }
+                    Ok(None) => break Ok(()),
+                    Err(error) => break Err(error),
+                },
+                never = rest(&*consumer.source), if !has_room => match never {},
+            }
+        };
+
+        stopping.send_replace(true);
+        lanes.abandon().for_each(OwnedDelivery::give_back);
+        finish(tasks, &*consumer.source, drain).await;
+        if let Err(error) = consumer.close().await {
+            tracing::warn!(%error, "the last offsets were not committed: their records come again");
+        }
+        result
+    }
+}
+
+/// There is no room for messages. If that lasts, somebody has to poll all the same.
+async fn rest(source: &dyn Source) -> Infallible {
+    tokio::time::sleep(source.patience()).await;
+    source.rest().await
+}
+
+/// Lets what runs come to its end, within the deadline.
+async fn finish(
+    mut tasks: JoinSet<(Lane, Result<(), Failed>)>,
+    source: &dyn Source,
+    deadline: Duration,
+) {
+    let finished = async {
+        while let Some(done) = tasks.join_next().await {
+            if let Ok((_, Err(failed))) = done {
+                tracing::warn!(error = %failed, "a record failed while the runner stopped");
+            }
+        }
+    };
+    let is_late = tokio::select! {
+        () = finished => false,
+        () = tokio::time::sleep(deadline) => true,
+        never = rest(source) => match never {},
+    };
+    if is_late {
+        let running = tasks.len();
+        tracing::warn!(running, "handlers didn't end in time and were cancelled");
+        tasks.shutdown().await;
+    }
+}
+
+/// What is done with each record.
+struct Plan<F> {
+    handler: F,
+    tries: Tries,
+    on_failure: OnFailure,
+    is_stopping: watch::Receiver<bool>,
+}
+
+/// How a try ended that didn't succeed.
+struct Failure {
+    reason: Reason,
+    end: End,
+}
+
+impl<F, Fut, E> Plan<F>
+where
+    F: Fn(OwnedMessage) -> Fut,
+    Fut: Future<Output = Result<(), E>>,
+    E: Into<Box<dyn StdError + Send + Sync>>,
+{
+    async fn handle(&self, delivery: OwnedDelivery) -> Result<(), Failed> {
+        for attempt in 1.. {
+            if !delivery.is_current() {
+                // The partition was taken away: it is somebody else's by now.
+                delivery.give_back();
+                return Ok(());
+            }
+            let wait = self.tries.wait_after(attempt);
+            let message = delivery.message();
+            let work = async {
+                let tried = self.attempt(message.clone()).await;
+                let buried = match (&tried, &self.on_failure, wait) {
+                    (Err(Failure { reason, .. }), OnFailure::DeadLetter(letter), None) => {
+                        Some(letter.send(message, reason, attempt).await)
+                    }
+                    _ => None,
+                };
+                (tried, buried)
+            };
+            let ((tried, buried), span) = delivery.start().process(work).await;
+            let Err(Failure { reason, end }) = tried else {
+                span.end(End::Completed);
+                delivery.finish();
+                return Ok(());
+            };
+            span.end(end);
+            match (wait, buried, &self.on_failure) {
+                (Some(wait), ..) => {
+                    if self.stops_within(wait).await {
+                        // Whoever reads it next tries it anew.
+                        delivery.give_back();
+                        return Ok(());
+                    }
+                }
+                (None, Some(Ok(())), _) | (None, None, OnFailure::Skip) => {
+                    let place = (message.topic(), message.partition(), message.offset());
+                    tracing::warn!(?place, error = %reason, "a record failed, and was put aside");
+                    delivery.pass();
+                    return Ok(());
+                }
+                (None, Some(Err(error)), _) => {
+                    return Err(delivery.fail(Reason::Error(Arc::new(error))));
+                }
+                (None, None, _) => return Err(delivery.fail(reason)),
+            }
+        }
+        Ok(())
+    }
+
+    async fn attempt(&self, message: OwnedMessage) -> Result<(), Failure> {
+        // In a block: the call that makes the future may panic as well.
+        let handled = async { (self.handler)(message).await };
+        match AssertUnwindSafe(handled).catch_unwind().await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(error)) => {
+                let error: Box<dyn StdError + Send + Sync> = error.into();
+                let end = End::failed_saying::<E>(&error);
+                Err(Failure { reason: Reason::Error(Arc::from(error)), end })
+            }
+            Err(panic) => {
+                let reason = Reason::Panicked(said(&*panic).to_owned());
+                Err(Failure { reason, end: End::Panicked })
+            }
+        }
+    }
+
+    /// Waits, unless the runner stops.
+    async fn stops_within(&self, wait: Duration) -> bool {
+        let mut is_stopping = self.is_stopping.clone();
+        let stopped = async { is_stopping.wait_for(|stopping| *stopping).await.is_ok() };
+        tokio::time::timeout(wait, stopped).await.is_ok()
+    }
+}
+
+/// What a panic said.
+fn said(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<&str>().copied();
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no reason given")
+}

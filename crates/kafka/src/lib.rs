@@ -1,0 +1,96 @@
+//! Trace context through Kafka, on [`rdkafka`]: producers that inject, and consumers that give up a
+//! record's payload only inside its trace.
+//!
+//! Swap the import: [`FutureProducer`] and [`StreamConsumer`] are made by the same
+//! [`ClientConfig`](rdkafka::ClientConfig), and take the same records.
+//!
+//! ```no_run
+//! use std::time::Duration;
+//!
+//! use rdkafka::ClientConfig;
+//! use rdkafka::producer::FutureRecord;
+//! use throughline_kafka::{FutureProducer, OwnedMessage, StreamConsumer};
+//!
+//! # async fn handle(_: OwnedMessage) -> Result<(), std::io::Error> { Ok(()) }
+//! # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+//! let mut config = ClientConfig::new();
+//! config.set("bootstrap.servers", "localhost:9092").set("group.id", "fulfilment");
+//!
+//! let producer: FutureProducer = config.create()?;
+//! let record = FutureRecord::to("orders").key("42").payload("{}");
+//! producer.send(record, Duration::from_secs(5)).await.map_err(|(error, _)| error)?;
+//!
+//! let consumer: StreamConsumer = config.create()?;
+//! consumer.subscribe(&["orders"])?;
+//! consumer.runner().concurrency(8).per_key().run(handle).await?;
+//! # Ok(()) }
+//! ```
+//!
+//! One record at a time, without tasks, by `recv`:
+//!
+//! ```no_run
+//! # use throughline_kafka::{Message, StreamConsumer};
+//! # async fn handle(_: Message<'_>) -> Result<(), std::io::Error> { Ok(()) }
+//! # async fn run(consumer: StreamConsumer) -> Result<(), Box<dyn std::error::Error>> {
+//! while let Some(delivery) = consumer.recv().await? {
+//!     delivery.process(async |message| handle(message).await).await?;
+//! }
+//! # Ok(()) }
+//! ```
+//!
+//! # What can't be forgotten
+//!
+//! - A [`Delivery`] shows where a record comes from. Its payload, key and headers are given up only
+//!   inside [`process`](Delivery::process), where its trace is current.
+//! - A record is acknowledged when its handler has succeeded, and in no other way. One that fails,
+//!   panics or is dropped holds its partition: nothing at or behind its offset is ever acknowledged,
+//!   and `recv` or [`run`](Runner::run) says so. What is done then is [`OnFailure`]'s choice.
+//! - A producer can't send without its context: there is no way to `rdkafka`'s own.
+//!
+//! # Spans
+//!
+//! | name | kind | from, to | ends |
+//! |---|---|---|---|
+//! | `send {topic}` | PRODUCER | the send, the broker's answer | Error when it is refused |
+//! | `process {topic}` | CONSUMER, child of the send | the handler | Error when it fails or panics, `error.type=cancelled` when it is dropped |
+//!
+//! Names and attributes follow the [semantic conventions for Kafka][semconv]. Whatever is current
+//! where a record is processed is linked to.
+//!
+//! # Headers
+//!
+//! A record carries `traceparent`, `tracestate` and `baggage` as headers. On the way in the last one
+//! of a name holds, as in Kafka's own clients; on the way out those that are there are replaced.
+//! Names that aren't UTF-8 harm nobody here: `rdkafka`'s own iterator panics on them.
+//!
+//! # Before it is dropped
+//!
+//! librdkafka waits, when a consumer closes, for every
+//! [`TopicPartitionList`](rdkafka::TopicPartitionList) that was used with it. The methods here take
+//! copies and return plain [`TopicPartition`]s, so none of them can make a consumer hang. One that
+//! you use with the native [`client`](StreamConsumer::client) must be gone by then.
+//!
+//! [semconv]: https://opentelemetry.io/docs/specs/semconv/messaging/kafka/
+// Not `forbid`: the one module that needs `unsafe` is `raw`.
+#![deny(unsafe_code)]
+
+mod consumer;
+mod error;
+mod extract;
+mod headers;
+mod inject;
+mod process;
+mod producer;
+mod raw;
+mod settings;
+
+pub use consumer::{
+    Closer, Counts, DeadLetter, DefaultHooks, HookedContext, Hooks, OnFailure, Rebalance, Runner,
+    StreamConsumer, TopicPartition, ownership,
+};
+pub use error::{Error, Failed, Reason};
+pub use headers::{Header, Headers};
+pub use process::{Delivery, Message, OwnedDelivery, OwnedMessage};
+pub use producer::{DeliveryFuture, ForwardError, FutureProducer, TracedContext};
+/// The library underneath, in the version that is used here.
+pub use rdkafka;

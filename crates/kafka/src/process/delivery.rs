@@ -1,0 +1,183 @@
+use std::fmt;
+use std::fmt::Display;
+use std::sync::{Arc, OnceLock};
+
+use opentelemetry::trace::{SpanContext, TraceContextExt};
+use rdkafka::message::BorrowedMessage;
+use rdkafka::producer::future_producer::Delivery as Delivered;
+use throughline_core::{End, Extraction};
+
+use super::keep::{Source, keeping};
+use super::{Message, OwnedDelivery, OwnedMessage, Pending, extract, start};
+use crate::error::Reason;
+use crate::producer::{ForwardError, FutureProducer};
+use crate::settings::Settings;
+
+/// A record that was received, and is still to be processed.
+///
+/// It tells where the record comes from and which trace it belongs to. Its payload, key and headers
+/// are given up only inside [`process`](Self::process), where that trace is current: there is no
+/// way to handle a record outside of its context.
+///
+/// A record is acknowledged when its handler has succeeded. One whose handler fails or panics, and
+/// one that is dropped unprocessed, is not; and neither is any that lies behind it in its partition.
+#[must_use = "a record that isn't processed is never acknowledged, and stops its partition"]
+pub struct Delivery<'a> {
+    held: Held<'a>,
+    /// Made when it is first asked for.
+    extraction: OnceLock<Extraction>,
+    pending: Pending,
+    settings: &'a Arc<Settings>,
+    source: &'a Arc<dyn Source>,
+}
+
+enum Held<'a> {
+    Borrowed(BorrowedMessage<'a>),
+    /// One that came while another was processed.
+    Owned(OwnedMessage),
+}
+
+impl Held<'_> {
+    fn message(&self) -> Message<'_> {
+        match self {
+            Held::Borrowed(message) => Message::borrowed(message),
+            Held::Owned(message) => message.as_message(),
+        }
+    }
+}
+
+impl<'a> Delivery<'a> {
+    pub(crate) fn borrowed(
+        message: BorrowedMessage<'a>,
+        pending: Pending,
+        settings: &'a Arc<Settings>,
+        source: &'a Arc<dyn Source>,
+    ) -> Self {
+        let held = Held::Borrowed(message);
+        Delivery { held, extraction: OnceLock::new(), pending, settings, source }
+    }
+
+    pub(crate) fn owned(
+        message: OwnedMessage,
+        pending: Pending,
+        settings: &'a Arc<Settings>,
+        source: &'a Arc<dyn Source>,
+    ) -> Self {
+        let held = Held::Owned(message);
+        Delivery { held, extraction: OnceLock::new(), pending, settings, source }
+    }
+
+    /// The topic it was read from.
+    #[must_use]
+    pub fn topic(&self) -> &str {
+        &self.pending.ticket().topic
+    }
+
+    /// The partition it was read from.
+    #[must_use]
+    pub fn partition(&self) -> i32 {
+        self.pending.ticket().partition
+    }
+
+    /// Its offset in the partition.
+    #[must_use]
+    pub fn offset(&self) -> i64 {
+        self.pending.ticket().offset
+    }
+
+    /// The span whose trace it continues; `None` where it carries none that is valid and trusted.
+    #[must_use]
+    pub fn parent(&self) -> Option<SpanContext> {
+        let extraction =
+            self.extraction.get_or_init(|| extract(self.settings, self.held.message()));
+        let parent = extraction.context().span().span_context().clone();
+        parent.is_valid().then_some(parent)
+    }
+
+    /// Handles the record: `handler` runs in a span of kind CONSUMER, in the record's trace.
+    ///
+    /// When it returns `Ok` the record is acknowledged. Its offset goes to Kafka with the
+    /// consumer's next commit, after all records before it in the partition have succeeded.
+    ///
+    /// The handler may take longer than `max.poll.interval.ms`: the consumer keeps its membership,
+    /// and receives nothing meanwhile.
+    ///
+    /// To drop the future before it is done cancels the handler; the record is not acknowledged.
+    ///
+    /// # Errors
+    ///
+    /// The handler's own. The record is not acknowledged then, its partition stands still, and the
+    /// next [`recv`](crate::StreamConsumer::recv) tells so.
+    pub async fn process<T, E, F>(self, handler: F) -> Result<T, E>
+    where
+        F: AsyncFnOnce(Message<'_>) -> Result<T, E>,
+        E: Display,
+    {
+        let Delivery { held, extraction, pending, settings, source } = self;
+        let message = held.message();
+        let extraction = extraction.into_inner().unwrap_or_else(|| extract(settings, message));
+        let span = start(settings, message, extraction);
+        // In a block: the call that makes the future is in the context as well.
+        let work = span.process(async move { handler(message).await });
+        let (result, span) = keeping(&**source, work).await;
+        match &result {
+            Ok(_) => {
+                span.end(End::Completed);
+                pending.finish(|position| match &held {
+                    Held::Borrowed(held) if position == message.offset() + 1 => {
+                        source.store_after(held);
+                    }
+                    _ => source.store(message.topic(), message.partition(), position),
+                });
+            }
+            Err(error) => {
+                span.end(End::failed_saying::<E>(error));
+                let _failed = pending.fail(Reason::text(format!("{error:#}")));
+            }
+        }
+        result
+    }
+
+    /// Sends the record on to another topic, in its trace, and acknowledges it once the broker has
+    /// it.
+    ///
+    /// Key, payload and headers go along; the context in the headers is replaced by that of the
+    /// span it is sent in.
+    ///
+    /// # Errors
+    ///
+    /// When the broker doesn't take it; the record is not acknowledged then.
+    pub async fn forward<C>(
+        self,
+        producer: &FutureProducer<C>,
+        topic: &str,
+    ) -> Result<Delivered, ForwardError>
+    where
+        C: rdkafka::ClientContext + 'static,
+    {
+        self.process(async |message| producer.forward(message, topic).await).await
+    }
+
+    /// A copy that outlives the loop it was received in, to be processed in another task.
+    ///
+    /// The consumer has to be polled meanwhile, as a loop over
+    /// [`recv`](crate::StreamConsumer::recv) does. Once the consumer is gone nothing is
+    /// acknowledged any more.
+    pub fn into_owned(self) -> OwnedDelivery {
+        let message = match self.held {
+            Held::Borrowed(message) => OwnedMessage::new(message.detach()),
+            Held::Owned(message) => message,
+        };
+        OwnedDelivery::new(message, self.pending, Arc::clone(self.settings), self.source)
+    }
+}
+
+impl fmt::Debug for Delivery<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Delivery")
+            .field("topic", &self.topic())
+            .field("partition", &self.partition())
+            .field("offset", &self.offset())
+            .finish_non_exhaustive()
+    }
+}

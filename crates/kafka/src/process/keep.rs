@@ -1,0 +1,43 @@
+//! A handler may take longer than Kafka waits for a consumer to poll.
+
+use std::convert::Infallible;
+use std::future::poll_fn;
+use std::pin::pin;
+use std::task::Poll;
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use rdkafka::message::BorrowedMessage;
+
+/// The consumer that a message came from.
+pub(crate) trait Source: Send + Sync {
+    /// Stores how far a partition is acknowledged: the offset to go on with. The next commit sends
+    /// it.
+    fn store(&self, topic: &str, partition: i32, position: i64);
+
+    /// The same, for the offset right after a message.
+    fn store_after(&self, message: &BorrowedMessage<'_>);
+
+    /// Keeps the membership in the group for as long as it is polled, without taking messages.
+    fn rest(&self) -> BoxFuture<'_, Infallible>;
+
+    /// How long a handler may take before somebody has to poll.
+    fn patience(&self) -> Duration;
+}
+
+/// Runs `work`, and keeps polling for its consumer if it takes long.
+pub(crate) async fn keeping<F: Future>(source: &dyn Source, work: F) -> F::Output {
+    let mut work = pin!(work);
+    // Most handlers that don't wait need no timer.
+    if let Poll::Ready(output) = poll_fn(|task| Poll::Ready(work.as_mut().poll(task))).await {
+        return output;
+    }
+    if let Ok(output) = tokio::time::timeout(source.patience(), work.as_mut()).await {
+        return output;
+    }
+    tokio::select! {
+        biased;
+        output = work => output,
+        never = source.rest() => match never {},
+    }
+}
