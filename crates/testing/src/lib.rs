@@ -50,12 +50,13 @@
 //! | feature | part |
 //! |---|---|
 //! | `embedded-collector` | `embedded::Collector`, an OTLP/HTTP receiver on a real socket |
+//! | `embedded-kafka` | `embedded::Kafka`, a Kafka cluster on real sockets; builds librdkafka, which needs a C compiler |
 #![forbid(unsafe_code)]
 
 mod assertions;
 pub mod battery;
 mod convert;
-#[cfg(feature = "embedded-collector")]
+#[cfg(any(feature = "embedded-collector", feature = "embedded-kafka"))]
 pub mod embedded;
 mod recorder;
 pub mod tree;

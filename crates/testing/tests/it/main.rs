@@ -8,6 +8,8 @@
 mod battery;
 #[cfg(feature = "embedded-collector")]
 mod collector;
+#[cfg(feature = "embedded-kafka")]
+mod kafka;
 mod recorder;
 mod scope;
 mod tree;
