@@ -50,11 +50,12 @@ const ALL_BROKERS: i32 = -1;
 /// - **It keeps about 5 MB, and 100,000 batches, a partition.** What is older is dropped, read or
 ///   not: a producer that is far ahead of its consumers waits for them, or the test finds messages
 ///   lost that a real broker has.
-/// - Timestamps are not those of the messages.
+/// - No offset is found by a time.
 /// - Messages of an aborted transaction are delivered.
-/// - `cooperative-sticky` doesn't converge: a group of it never gets its partitions.
-/// - The admin protocol can't create topics; [`create_topic`](Self::create_topic) does. A producer
-///   gets a topic that isn't there, of four partitions; a consumer's group may wait for it for long.
+/// - A group by `cooperative-sticky` doesn't settle.
+/// - Topics aren't created by the admin protocol, but by [`create_topic`](Self::create_topic).
+///   What a producer sends to another makes one, of four partitions; a group that subscribes to one
+///   that isn't there waits in vain: create it first.
 /// - Nothing is kept on disk, and nothing is encrypted or authenticated.
 #[derive(Debug)]
 pub struct Kafka {
