@@ -26,6 +26,10 @@ pub struct Setup {
     /// is the outer one, and [`inner`](Self::inner) the other. A boundary that isn't built from
     /// layers says so by `LAYERED`.
     pub layers: usize,
+    /// Whether the message is to fail, for an outbound boundary whose peer doesn't decide: a broker
+    /// answers before any consumer has the message. It is built on a broker that refuses. Where the
+    /// peer's answer decides, nothing is to be done: it is a failure in this case.
+    pub refused: bool,
     /// How far the inner of two layers trusts.
     pub(super) inner_trust: Option<Trust>,
     layering: Arc<Layering>,
@@ -46,6 +50,7 @@ impl Setup {
             trust: Trust::Continue,
             expect_parent: false,
             layers: 1,
+            refused: false,
             inner_trust: None,
             layering: Arc::default(),
         }

@@ -1,16 +1,19 @@
 use std::panic::AssertUnwindSafe;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use futures_util::FutureExt;
 use opentelemetry::Context;
 use throughline_core::InContext;
 use throughline_lineage::{Kind, Span};
+use tokio::sync::Notify;
 
 use super::Outbound;
 use crate::Recorder;
 use crate::battery::checks::the_span;
 use crate::battery::report::said;
 use crate::battery::{Failed, Headers, Outcome, Peer, Setup};
+use crate::wait::wait;
 
 /// One boundary, built for one case.
 pub(super) struct Bench<D: Outbound> {
@@ -22,7 +25,13 @@ pub(super) struct Bench<D: Outbound> {
 
 /// What left a boundary.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Left(Arc<Mutex<Vec<Headers>>>);
+pub(super) struct Left(Arc<Messages>);
+
+#[derive(Debug, Default)]
+struct Messages {
+    all: Mutex<Vec<Headers>>,
+    changed: Notify,
+}
 
 impl Left {
     /// A peer that answers by `answer`.
@@ -32,19 +41,33 @@ impl Left {
     {
         let this = self.clone();
         Peer::new(move |headers| {
-            this.0.lock().unwrap_or_else(PoisonError::into_inner).push(headers);
+            this.all().push(headers);
+            this.0.changed.notify_waiters();
             answer().boxed()
         })
     }
 
+    fn all(&self) -> MutexGuard<'_, Vec<Headers>> {
+        self.0.all.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// The headers of the one message that left.
     pub(super) fn headers(&self) -> Result<Headers, String> {
-        let left = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        match left.as_slice() {
-            [headers] => Ok(headers.clone()),
-            [] => Err("no message left".to_owned()),
+        self.at_most_one()?.ok_or_else(|| "no message left".to_owned())
+    }
+
+    /// The same, if one left.
+    pub(super) fn at_most_one(&self) -> Result<Option<Headers>, String> {
+        match self.all().as_slice() {
+            [] => Ok(None),
+            [headers] => Ok(Some(headers.clone())),
             all => Err(format!("one message left {} times", all.len())),
         }
+    }
+
+    /// Waits until one left, or the time is up.
+    pub(super) async fn wait(&self, patience: Duration) {
+        wait(&self.0.changed, patience, || (!self.all().is_empty()).then_some(())).await;
     }
 }
 
@@ -90,12 +113,24 @@ impl<D: Outbound> Bench<D> {
     where
         F: Future<Output = Result<(), Failed>> + Send + 'static,
     {
+        self.try_here(headers, answer).await?.headers()
+    }
+
+    /// The same, where the message may not leave.
+    pub(super) async fn try_here<F>(
+        &self,
+        headers: Headers,
+        answer: impl Fn() -> F + Send + Sync + 'static,
+    ) -> Result<Left, String>
+    where
+        F: Future<Output = Result<(), Failed>> + Send + 'static,
+    {
         let left = Left::default();
         let sending = self.driver.send(&self.boundary, headers, left.peer(answer));
         let sending = AssertUnwindSafe(sending).catch_unwind();
         let patience = self.driver.patience();
         match tokio::time::timeout(patience, sending).await {
-            Ok(Ok(())) => left.headers(),
+            Ok(Ok(())) => Ok(left),
             Ok(Err(panic)) => Err(format!("the boundary panicked: {}", said(&*panic))),
             Err(_) => Err(format!("the message was not done after {patience:?}")),
         }

@@ -8,7 +8,7 @@ use opentelemetry_sdk::trace::Sampler;
 use throughline_core::InContext;
 use throughline_core::codec::traceparent;
 use throughline_lineage::{Span, TraceId};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 use tokio::task::{JoinSet, yield_now};
 use tracing::Instrument;
 use tracing::instrument::WithSubscriber;
@@ -151,8 +151,10 @@ pub(super) async fn ends_on_success<D: Outbound>(driver: &Arc<D>) -> Outcome {
 }
 
 pub(super) async fn ends_on_error<D: Outbound>(driver: &Arc<D>) -> Outcome {
-    let bench = Bench::new(driver).await;
-    bench.send_to(Headers::new(), ambient(SAMPLED), || async { Err(Failed) }).await?;
+    let bench = Bench::with(driver, Recorder::new(), |setup| setup.refused = true).await;
+    let sending = bench.try_here(Headers::new(), || async { Err(Failed) });
+    // What a broker refuses nobody may see.
+    InContext::new(sending, ambient(SAMPLED)).await?.at_most_one()?;
     ended_as(&bench.the_span().await?, Ending::Failure)
 }
 
@@ -180,6 +182,36 @@ pub(super) async fn ends_on_cancel<D: Outbound>(driver: &Arc<D>) -> Outcome {
     }
     drop(sending);
     ended_as(&bench.the_span().await?, Ending::Cancel)
+}
+
+/// What nobody waits for any more is sent all the same, and answered.
+pub(super) async fn ends_unawaited<D: Outbound>(driver: &Arc<D>) -> Outcome {
+    let bench = Bench::new(driver).await;
+    let (left, dropped) = (Left::default(), Arc::new(Semaphore::new(0)));
+    let peer = left.peer({
+        let dropped = Arc::clone(&dropped);
+        move || {
+            let dropped = Arc::clone(&dropped);
+            async move {
+                // It is closed then.
+                drop(dropped.acquire().await);
+                Ok(())
+            }
+        }
+    });
+    let sending = driver.send(&bench.boundary, Headers::new(), peer);
+    let mut sending = Box::pin(InContext::new(sending, ambient(SAMPLED)));
+    let first = futures_util::poll!(&mut sending);
+    ensure!(first.is_pending(), "the message was done before it was answered");
+    drop(sending);
+    dropped.close();
+    left.wait(driver.patience()).await;
+    carries(&left.headers()?, &bench.the_span().await?)?;
+    // One that leaves no span is answered after it: by then all has been done to it.
+    let unsampled = Context::new().with_remote_span_context(remote(UNSAMPLED));
+    bench.send(Headers::new(), unsampled).await?;
+    left.headers()?;
+    ended_as(&bench.the_span().await?, Ending::Success)
 }
 
 pub(super) async fn nests_in_tracing<D: Outbound>(driver: &Arc<D>) -> Outcome {

@@ -25,6 +25,14 @@ pub trait Outbound: Send + Sync + 'static {
     /// all the same.
     const LAYERED: bool = true;
 
+    /// Whether a message is cancelled when the future that sends it is dropped. One that was handed
+    /// over to a producer is not: it is sent whoever waits for it, and its span ends by the answer.
+    ///
+    /// Without, the battery polls the future of [`send`](Self::send) once and drops it: the message
+    /// has to be handed over by then. The driver calls the peer from elsewhere, such as the task of
+    /// a consumer.
+    const CANCELS: bool = true;
+
     /// How long the battery waits for what should happen at once.
     fn patience(&self) -> Duration {
         Duration::from_secs(5)
@@ -34,8 +42,9 @@ pub trait Outbound: Send + Sync + 'static {
     fn boundary(&self, setup: Setup) -> impl Future<Output = Self::Boundary> + Send;
 
     /// Sends one message that has `headers` already, from whatever a user did before. Calls
-    /// `peer` with the headers that left, and makes its error a failure of the protocol. Returns
-    /// when the message is done.
+    /// `peer` with the headers that left, and makes its error a failure of the protocol; or the
+    /// boundary was built to fail, by [`Setup::refused`], and the peer may see nothing. Returns when
+    /// the message is done.
     ///
     /// To cancel a message, the battery drops this future.
     fn send(
@@ -58,7 +67,12 @@ pub async fn outbound<D: Outbound>(driver: D) -> Report {
     report.add("carries the trace on after shutdown", cases::after_shutdown(driver)).await;
     report.add("ends once on success", cases::ends_on_success(driver)).await;
     report.add("ends once on an error", cases::ends_on_error(driver)).await;
-    report.add("ends once on cancellation", cases::ends_on_cancel(driver)).await;
+    if D::CANCELS {
+        report.add("ends once on cancellation", cases::ends_on_cancel(driver)).await;
+    } else {
+        let name = "ends once by the answer when nobody waits";
+        report.add(name, cases::ends_unawaited(driver)).await;
+    }
     report.add("nests in tracing spans", cases::nests_in_tracing(driver)).await;
     if D::LAYERED {
         report.add("makes one span when applied twice", cases::applied_twice(driver)).await;

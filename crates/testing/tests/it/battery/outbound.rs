@@ -99,6 +99,7 @@ async fn each_wrong_outbound_boundary_fails_in_its_own_words() {
                     (Tells(Ending::Failure, false, "failed"), "lost: the status is Unset, not"),
                     (Tells(Ending::Failure, true, ""), "error.type is missing"),
                     (DoublesTheErrorType, "the span has the attribute error.type more than once"),
+                    (HandlesTwice, "one message left 2 times"),
                 ],
             ),
             (

@@ -62,6 +62,10 @@ pub(super) enum Wrong {
     Detaches,
     HandlesTwice,
     Panics,
+    // The message that nobody waits for.
+    HandsOverLate,
+    EndsWithTheFuture,
+    TellsThatNobodyWaits,
     // Two layers.
     StartsAgain,
     ForgetsWhatIsNotRecorded,
