@@ -50,6 +50,7 @@
 //! | `axum` | `axum` (and `tower`) | axum routers |
 //! | `tower` | `tower` | any tower service of HTTP |
 //! | `reqwest` | `reqwest` | reqwest clients, through `reqwest-middleware` |
+//! | `kafka` | `kafka` | Kafka producers and consumers, through `rdkafka` |
 //! | `task` | `task` | spawned tasks, blocking work, jobs |
 //! | `telemetry` | `telemetry` | start-up: exporter, resource, sampling, logs, shutdown |
 //! | `tls` | | HTTPS to the collector, with `telemetry` |
@@ -70,6 +71,9 @@ pub use throughline_core::{
 #[cfg(feature = "axum")]
 #[doc(inline)]
 pub use throughline_axum as axum;
+#[cfg(feature = "kafka")]
+#[doc(inline)]
+pub use throughline_kafka as kafka;
 #[cfg(feature = "lineage")]
 #[doc(inline)]
 pub use throughline_lineage as lineage;
