@@ -1,6 +1,6 @@
 use std::fmt;
 
-use rdkafka::message::BorrowedHeaders;
+use rdkafka::message::{BorrowedHeaders, OwnedHeaders};
 
 use crate::raw;
 
@@ -62,4 +62,17 @@ impl fmt::Debug for Headers<'_> {
         // Values may be secrets, and there may be thousands: only how many there are is told.
         f.debug_struct("Headers").field("len", &self.len()).finish()
     }
+}
+
+/// Appends a header to those of a record that is to be sent. `rdkafka`'s own
+/// [`insert`](OwnedHeaders::insert) takes names that are text; this one takes any bytes without a
+/// NUL, as other clients do.
+#[must_use]
+pub fn append_header(
+    mut headers: OwnedHeaders,
+    key: impl AsRef<[u8]>,
+    value: Option<&[u8]>,
+) -> OwnedHeaders {
+    raw::append(&mut headers, key.as_ref(), value);
+    headers
 }

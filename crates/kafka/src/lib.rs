@@ -89,7 +89,7 @@ pub use consumer::{
     StreamConsumer, TopicPartition, ownership,
 };
 pub use error::{Error, Failed, Reason};
-pub use headers::{Header, Headers};
+pub use headers::{Header, Headers, append_header};
 pub use process::{Delivery, Message, OwnedDelivery, OwnedMessage};
 pub use producer::{DeliveryFuture, ForwardError, FutureProducer, TracedContext};
 /// The library underneath, in the version that is used here.

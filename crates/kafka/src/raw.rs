@@ -9,7 +9,8 @@ use std::ffi::{CStr, c_char, c_void};
 use std::{ptr, slice};
 
 use rdkafka::bindings::{
-    rd_kafka_header_get_all, rd_kafka_header_remove, rd_kafka_headers_t, rd_kafka_resp_err_t,
+    rd_kafka_header_add, rd_kafka_header_get_all, rd_kafka_header_remove, rd_kafka_headers_t,
+    rd_kafka_resp_err_t,
 };
 use rdkafka::message::{BorrowedHeaders, Headers, OwnedHeaders};
 
@@ -66,6 +67,27 @@ pub(crate) fn remove(headers: &mut OwnedHeaders, name: &CStr) {
     let _absent = unsafe { rd_kafka_header_remove(native(headers.as_borrowed()), name.as_ptr()) };
 }
 
+/// Appends a header whose name is bytes; one that librdkafka refuses is left out.
+pub(crate) fn append(headers: &mut OwnedHeaders, key: &[u8], value: Option<&[u8]>) {
+    let (Ok(key_len), Ok(value_len)) =
+        (isize::try_from(key.len()), isize::try_from(value.map_or(0, <[u8]>::len)))
+    else {
+        return;
+    };
+    let value = value.map_or(ptr::null(), <[u8]>::as_ptr);
+    // SAFETY: the list is owned and nothing borrows it, since it is `&mut` here. Key and value are
+    // as long as is said, and are copied. A value of null is a header without one.
+    let _refused = unsafe {
+        rd_kafka_header_add(
+            native(headers.as_borrowed()),
+            key.as_ptr().cast(),
+            key_len,
+            value.cast(),
+            value_len,
+        )
+    };
+}
+
 #[cfg(test)]
 mod tests {
     use rdkafka::message::Header;
@@ -94,22 +116,12 @@ mod tests {
 
     #[test]
     fn a_key_that_is_no_text_is_bytes() {
-        // `rdkafka` takes keys as `&str` only; this is how they come from the wire.
-        let headers = list();
-        let key = c"\xff\xfe";
-        // SAFETY: the list is owned by this test; key and value are read and copied.
-        let answer = unsafe {
-            rdkafka::bindings::rd_kafka_header_add(
-                native(headers.as_borrowed()),
-                key.as_ptr(),
-                2,
-                b"x".as_ptr().cast(),
-                1,
-            )
-        };
-        assert_eq!(answer, rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR);
-        let read = get(headers.as_borrowed(), 4);
-        assert_eq!(read, Some((&[0xff, 0xfe][..], Some(&b"x"[..]))));
+        let mut headers = list();
+        append(&mut headers, b"\xff\xfe", Some(b"x"));
+        append(&mut headers, b"", None);
+        let read = [4, 5].map(|index| get(headers.as_borrowed(), index));
+        assert_eq!(read[0], Some((&b"\xff\xfe"[..], Some(&b"x"[..]))));
+        assert_eq!(read[1], Some((&b""[..], None)));
     }
 
     #[test]

@@ -2,4 +2,10 @@
 #![allow(clippy::expect_used, clippy::panic, reason = "a test that cannot go on says so")]
 
 mod common;
+mod drain;
 mod failure;
+mod hostile;
+mod membership;
+mod policy;
+mod producer;
+mod runner;

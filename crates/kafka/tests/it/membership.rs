@@ -1,0 +1,196 @@
+//! A consumer stays in its group, and closes when it is told to.
+
+use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use rdkafka::{ClientContext, Offset, TopicPartitionList};
+use throughline_kafka::{Hooks, Rebalance, StreamConsumer, TopicPartition};
+
+use crate::common::{PATIENCE, Rig, TOPIC, send, soon, text};
+
+/// What a consumer told its hooks.
+#[derive(Clone, Default)]
+struct Told(Arc<Counters>);
+
+#[derive(Default)]
+struct Counters {
+    revoked: AtomicU32,
+    committed: AtomicU32,
+    assigned: Mutex<Vec<TopicPartition>>,
+}
+
+impl ClientContext for Told {}
+
+impl Hooks for Told {
+    fn pre_rebalance(&self, rebalance: &Rebalance<'_>) {
+        if let Rebalance::Revoke(partitions) = rebalance
+            && !partitions.is_empty()
+        {
+            self.0.revoked.fetch_add(1, SeqCst);
+        }
+    }
+
+    fn post_rebalance(&self, rebalance: &Rebalance<'_>) {
+        if let Rebalance::Assign(partitions) = rebalance {
+            self.0.assigned.lock().expect("a lock").extend_from_slice(partitions);
+            panic!("a hook that panics harms nobody");
+        }
+    }
+
+    fn commit_callback(
+        &self,
+        result: &rdkafka::error::KafkaResult<()>,
+        offsets: &[TopicPartition],
+    ) {
+        if result.is_ok() && offsets.iter().any(|place| place.offset.is_some()) {
+            self.0.committed.fetch_add(1, SeqCst);
+        }
+    }
+}
+
+/// How often the interval passes while a handler runs.
+const INTERVALS: u32 = 3;
+const INTERVAL: Duration = Duration::from_millis(1_000);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_handler_longer_than_the_poll_interval_keeps_the_membership() {
+    let rig = Rig::new(2);
+    let producer = rig.producer();
+    let (told, mut config) = (Told::default(), rig.config());
+    config.set("max.poll.interval.ms", INTERVAL.as_millis().to_string());
+    let consumer: StreamConsumer<Told> =
+        config.create_with_context(told.clone()).expect("a consumer");
+    consumer.subscribe(&[TOPIC]).expect("a subscription");
+    send(&producer, 0, "long").await;
+    send(&producer, 1, "next").await;
+    let mut seen = Vec::new();
+    for _ in 0..2 {
+        let delivery = soon("a record", consumer.recv()).await.expect("no error").expect("open");
+        let payload = delivery.process(async |message| {
+            // The time itself is what is tried here: the interval has to pass.
+            tokio::time::sleep(INTERVAL * INTERVALS).await;
+            Ok::<_, String>(text(message.payload()))
+        });
+        seen.push(payload.await.expect("it succeeds"));
+    }
+    seen.sort_unstable();
+    assert_eq!(seen, ["long", "next"]);
+    assert_eq!(told.0.revoked.load(SeqCst), 0, "it was put out of the group");
+    assert_eq!(told.0.assigned.lock().expect("a lock").len(), 2);
+    assert_eq!(consumer.counts().transient_errors, 0, "the poll interval was exceeded");
+    soon("closing", consumer.close()).await.expect("the last commit");
+    assert!(told.0.committed.load(SeqCst) > 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn handlers_of_a_runner_longer_than_the_poll_interval_keep_the_membership() {
+    let rig = Rig::new(1);
+    let producer = rig.producer();
+    let (told, mut config) = (Told::default(), rig.config());
+    config.set("max.poll.interval.ms", INTERVAL.as_millis().to_string());
+    let consumer: StreamConsumer<Told> =
+        config.create_with_context(told.clone()).expect("a consumer");
+    consumer.subscribe(&[TOPIC]).expect("a subscription");
+    for number in 0..3 {
+        send(&producer, 0, &number.to_string()).await;
+    }
+    let closer = consumer.closer();
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    // No room for a second one: nothing is received while the first is handled.
+    let run = consumer.runner().buffer(1).run({
+        let seen = Arc::clone(&seen);
+        move |message| {
+            let (seen, closer) = (Arc::clone(&seen), closer.clone());
+            async move {
+                tokio::time::sleep(INTERVAL * 2).await;
+                let mut seen = seen.lock().expect("a lock");
+                seen.push(text(message.payload()));
+                if seen.len() == 3 {
+                    closer.close();
+                }
+                Ok::<_, String>(())
+            }
+        }
+    });
+    soon("the end of the runner", run).await.expect("it was closed");
+    assert_eq!(*seen.lock().expect("a lock"), ["0", "1", "2"]);
+    assert_eq!(told.0.assigned.lock().expect("a lock").len(), 1, "it joined once");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_list_of_partitions_that_is_kept_does_not_keep_the_consumer_from_closing() {
+    let rig = Rig::new(1);
+    send(&rig.producer(), 0, "a").await;
+    let consumer = rig.consumer();
+    let delivery = soon("a record", consumer.recv()).await.expect("no error").expect("open");
+    delivery.process(async |_| Ok::<_, String>(())).await.expect("it succeeds");
+    let mut kept = TopicPartitionList::new();
+    kept.add_partition_offset(TOPIC, 0, Offset::Beginning).expect("an offset");
+    consumer.pause(&kept).expect("paused");
+    consumer.resume(&kept).expect("resumed");
+    let places = (consumer.assignment(), consumer.position());
+    soon("closing", consumer.close()).await.expect("the last commit");
+
+    // Assigned by hand, without a group's say.
+    let mut config = rig.config();
+    config.set("group.protocol", "classic");
+    let consumer: StreamConsumer = config.create().expect("a consumer");
+    consumer.assign(&kept).expect("assigned");
+    let delivery = soon("a record", consumer.recv()).await.expect("no error").expect("open");
+    drop(delivery);
+    let dropping = tokio::task::spawn_blocking(move || drop(consumer));
+    soon("dropping", dropping).await.expect("no panic");
+    drop((kept, places));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_broker_that_is_away_does_not_end_the_loop() {
+    let rig = Rig::new(1);
+    let (producer, consumer) = (rig.producer(), rig.consumer());
+    send(&producer, 0, "before").await;
+    let before = soon("a record", consumer.recv()).await.expect("no error").expect("open");
+    before.process(async |_| Ok::<_, String>(())).await.expect("it succeeds");
+
+    rig.kafka.broker_down().expect("a broker that is away");
+    let told = async {
+        loop {
+            match tokio::time::timeout(Duration::from_millis(50), consumer.recv()).await {
+                Err(_) if consumer.counts().transient_errors > 0 => break,
+                Err(_) => {}
+                Ok(other) => panic!("it ended as {other:?}"),
+            }
+        }
+    };
+    soon("an error that passes", told).await;
+    rig.kafka.broker_up().expect("a broker that is back");
+    send(&producer, 0, "after").await;
+    let after = soon("a record", consumer.recv()).await.expect("no error").expect("open");
+    assert_eq!(after.offset(), 1);
+    after.process(async |_| Ok::<_, String>(())).await.expect("it succeeds");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_handed_out_before_a_seek_acknowledges_nothing() {
+    let rig = Rig::new(1);
+    let producer = rig.producer();
+    for payload in ["a", "b"] {
+        send(&producer, 0, payload).await;
+    }
+    let consumer = rig.consumer();
+    let mut old = Vec::new();
+    for _ in 0..2 {
+        let delivery = soon("a record", consumer.recv()).await.expect("no error").expect("open");
+        old.push(delivery.into_owned());
+    }
+    consumer.seek(TOPIC, 0, Offset::Offset(0), PATIENCE).expect("a seek");
+    for delivery in old {
+        delivery.process(async |_| Ok::<_, String>(())).await.expect("it succeeds");
+    }
+    let again = soon("a record", consumer.recv()).await.expect("no error").expect("open");
+    assert_eq!(again.offset(), 0);
+    again.process(async |_| Ok::<_, String>(())).await.expect("it succeeds");
+    consumer.commit(rdkafka::consumer::CommitMode::Sync).expect("a commit");
+    let committed = consumer.committed(PATIENCE).expect("an answer");
+    assert_eq!(committed[0].offset, Some(1), "what comes again is not acknowledged before");
+}

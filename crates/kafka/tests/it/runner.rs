@@ -1,0 +1,68 @@
+//! Many records at once, in order where order matters.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+
+use rdkafka::producer::FutureRecord;
+use tokio::task::JoinSet;
+
+use crate::common::{PATIENCE, Rig, TOPIC, soon, text};
+
+const RECORDS: usize = 1_000;
+const KEYS: usize = 10;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_thousand_records_are_handled_at_once_and_in_order_by_key() {
+    let rig = Rig::new(4);
+    let producer = rig.producer();
+    let mut sends = JoinSet::new();
+    for key in 0..KEYS {
+        let producer = producer.clone();
+        sends.spawn(async move {
+            for number in 0..RECORDS / KEYS {
+                let (key, payload) = (key.to_string(), number.to_string());
+                let record = FutureRecord::to(TOPIC).key(&key).payload(&payload);
+                producer.send(record, PATIENCE).await.expect("the broker takes it");
+            }
+        });
+    }
+    soon("the sends", sends.join_all()).await;
+
+    let consumer = rig.consumer();
+    let closer = consumer.closer();
+    let seen = Arc::new(Mutex::new(HashMap::<String, Vec<String>>::new()));
+    let run = consumer.runner().concurrency(16).per_key().run({
+        let seen = Arc::clone(&seen);
+        move |message| {
+            let (seen, closer) = (Arc::clone(&seen), closer.clone());
+            async move {
+                tokio::task::yield_now().await;
+                let mut seen = seen.lock().expect("a lock");
+                seen.entry(text(message.key())).or_default().push(text(message.payload()));
+                if seen.values().map(Vec::len).sum::<usize>() == RECORDS {
+                    closer.close();
+                }
+                Ok::<_, String>(())
+            }
+        }
+    });
+    soon("the end of the runner", run).await.expect("it was closed");
+    let wanted: Vec<_> = (0..RECORDS / KEYS).map(|number| number.to_string()).collect();
+    let seen = seen.lock().expect("a lock");
+    assert_eq!(seen.len(), KEYS);
+    assert!(seen.values().all(|payloads| *payloads == wanted), "a key was out of order");
+
+    rig.recorder.assert_all_ended();
+    let spans = rig.recorder.spans();
+    let sends: HashMap<_, _> = spans
+        .iter()
+        .filter(|span| span.name == "send orders")
+        .map(|span| (span.span_id, span.trace_id))
+        .collect();
+    let processed: Vec<_> = spans.iter().filter(|span| span.name == "process orders").collect();
+    assert_eq!((sends.len(), processed.len()), (RECORDS, RECORDS));
+    let are_children = processed
+        .iter()
+        .all(|span| span.parent.and_then(|parent| sends.get(&parent)) == Some(&span.trace_id));
+    assert!(are_children, "a record was handled in another trace");
+}
