@@ -1,0 +1,166 @@
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
+use std::time::Duration;
+
+use opentelemetry_sdk::trace::SdkTracerProvider;
+use rdkafka::consumer::CommitMode;
+use rdkafka::{ClientConfig, ClientContext};
+use throughline_core::boundary;
+use throughline_kafka::{Hooks, Message, Rebalance, StreamConsumer};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::JoinSet;
+
+use super::Error;
+use super::book::{Book, Handled};
+use super::spans::Spans;
+
+/// How a consumer of the ledger works.
+#[derive(clap::Args, Clone, Debug)]
+pub struct Consume {
+    /// `bootstrap.servers`
+    #[arg(long)]
+    pub brokers: String,
+    /// Where to read from
+    #[arg(long)]
+    pub topic: String,
+    /// The group to be a member of
+    #[arg(long)]
+    pub group: String,
+    /// How many messages to handle at once
+    #[arg(long, default_value_t = 16)]
+    pub concurrency: usize,
+    /// The book to write into
+    #[arg(long)]
+    pub ledger: PathBuf,
+}
+
+/// Counts how often partitions came or went.
+#[derive(Clone, Default)]
+struct Generations(Arc<AtomicU64>);
+
+impl ClientContext for Generations {}
+
+impl Hooks for Generations {
+    fn pre_rebalance(&self, _: &Rebalance<'_>) {
+        self.0.fetch_add(1, SeqCst);
+    }
+}
+
+/// What a handler needs to write its line.
+#[derive(Clone)]
+struct Scribe {
+    book: Arc<Book>,
+    spans: Spans,
+    generations: Generations,
+}
+
+impl Scribe {
+    /// Writes down that a message is handled here, before it is acknowledged.
+    fn write(&self, message: Message<'_>) -> Result<(), Error> {
+        let id = message.payload_view::<str>().and_then(Result::ok).and_then(|id| id.parse().ok());
+        let id = id.ok_or_else(|| Error::Late("a message that is none of this ledger".into()))?;
+        let own = boundary().span_context();
+        let own = own.ok_or_else(|| Error::Late(format!("message {id} has no span")))?;
+        let parent = self.spans.parent(own.span_id());
+        let parent = parent.ok_or_else(|| Error::Late(format!("the span of {id} is not open")))?;
+        self.book.write(&Handled {
+            id,
+            trace: own.trace_id().to_string(),
+            parent: parent.to_string(),
+            process: std::process::id(),
+            generation: self.generations.0.load(SeqCst),
+        })
+    }
+}
+
+fn start(args: &Consume) -> Result<(StreamConsumer<Generations>, Scribe), Error> {
+    let spans = Spans::default();
+    let provider = SdkTracerProvider::builder().with_span_processor(spans.clone()).build();
+    let mut config = ClientConfig::new();
+    config
+        .set("bootstrap.servers", &args.brokers)
+        .set("group.id", &args.group)
+        .set("auto.offset.reset", "earliest")
+        .set("auto.commit.interval.ms", "500")
+        // As short as a broker allows: whoever is killed is missed soon.
+        .set("session.timeout.ms", "6000")
+        .set("heartbeat.interval.ms", "500");
+    let generations = Generations::default();
+    let consumer: StreamConsumer<Generations> = config.create_with_context(generations.clone())?;
+    consumer.subscribe(&[&args.topic])?;
+    let book = Arc::new(Book::open(&args.ledger)?);
+    Ok((consumer.with_tracer_provider(&provider), Scribe { book, spans, generations }))
+}
+
+/// Handles messages until SIGTERM, and writes each down before it is acknowledged.
+///
+/// # Errors
+///
+/// When a message can't be handled, or the book can't be written.
+pub async fn consume(args: Consume) -> Result<(), Error> {
+    let mut terminate = signal(SignalKind::terminate()).map_err(Error::Process)?;
+    let (consumer, scribe) = start(&args)?;
+    let stopped = async move {
+        terminate.recv().await;
+    };
+    let run = consumer
+        .runner()
+        .concurrency(args.concurrency)
+        .per_key()
+        .with_graceful_shutdown(stopped)
+        .run(move |message| {
+            let scribe = scribe.clone();
+            async move {
+                // As a handler would that waits for something.
+                tokio::task::yield_now().await;
+                scribe.write(message.as_message())
+            }
+        });
+    Ok(run.await?)
+}
+
+/// How a consumer works that fails at one message and is killed then.
+#[derive(clap::Args, Clone, Debug)]
+pub struct Hold {
+    #[command(flatten)]
+    /// As any other
+    pub consume: Consume,
+    /// How many messages to take
+    #[arg(long)]
+    pub take: usize,
+    /// The message to fail at
+    #[arg(long)]
+    pub fail: u64,
+}
+
+/// Takes some messages at once, fails at one of them, commits what may be committed, says how far
+/// that is, and waits to be killed.
+///
+/// # Errors
+///
+/// When a message can't be taken, or Kafka refuses the commit.
+pub async fn hold(args: Hold) -> Result<(), Error> {
+    let (consumer, scribe) = start(&args.consume)?;
+    let mut tasks = JoinSet::new();
+    for _ in 0..args.take {
+        let Some(delivery) = consumer.recv().await? else { break };
+        let (scribe, fail) = (scribe.clone(), args.fail);
+        tasks.spawn(delivery.into_owned().process(move |message| async move {
+            let id = message.payload_view::<str>().and_then(Result::ok);
+            if id.and_then(|id| id.parse().ok()) == Some(fail) {
+                return Err(Error::Late(format!("message {fail} fails, as the test wants it")));
+            }
+            scribe.write(message.as_message())
+        }));
+    }
+    let mut failed = 0;
+    while let Some(done) = tasks.join_next().await {
+        failed += usize::from(!matches!(done, Ok(Ok(()))));
+    }
+    consumer.commit(CommitMode::Sync)?;
+    let committed = consumer.committed(Duration::from_secs(10))?;
+    let committed = committed.iter().find_map(|place| place.offset);
+    println!("failed {failed}, committed {}", committed.unwrap_or(0));
+    std::future::pending().await
+}

@@ -1,0 +1,141 @@
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+use tokio::process::{Child, Command};
+
+use super::Error;
+use super::book::{self, Tally};
+
+/// A whole run: a producer, two consumers, and their deaths.
+#[derive(clap::Args, Clone, Debug)]
+pub struct Campaign {
+    /// `bootstrap.servers`
+    #[arg(long, env = "KAFKA_BROKERS")]
+    pub brokers: String,
+    /// How many messages to send
+    #[arg(long, default_value_t = 100_000)]
+    pub messages: u64,
+    /// How many messages a consumer handles at once
+    #[arg(long, default_value_t = 16)]
+    pub concurrency: usize,
+    /// How often one of the two consumers is killed and started again
+    #[arg(long, default_value_t = 3)]
+    pub kills: u32,
+    /// Where the books are kept
+    #[arg(long)]
+    pub folder: PathBuf,
+    /// The topic, which is there already
+    #[arg(long, default_value = "ledger")]
+    pub topic: String,
+    /// How long the consumers may take for all of it, in seconds
+    #[arg(long, default_value_t = 300)]
+    pub patience: u64,
+}
+
+/// A process of ours: this very program, with other arguments.
+fn start(program: &Path, arguments: &[&str]) -> Result<Child, Error> {
+    let mut command = Command::new(program);
+    command.args(arguments).stdin(Stdio::null()).kill_on_drop(true);
+    command.spawn().map_err(Error::Process)
+}
+
+/// Runs a campaign with the processes of `program`, and tells what the books say.
+///
+/// # Errors
+///
+/// When a process can't be run, or not everything was handled in time.
+pub async fn campaign(program: &Path, campaign: &Campaign) -> Result<Tally, Error> {
+    let Campaign { brokers, messages, concurrency, kills, folder, topic, patience } = campaign;
+    let (sent, handled) = (folder.join("sent"), folder.join("handled"));
+    let path = |path: &Path| path.to_string_lossy().into_owned();
+    let (sent_path, handled_path) = (path(&sent), path(&handled));
+    let (messages, concurrency) = (messages.to_string(), concurrency.to_string());
+    let consumer = || {
+        let arguments = [
+            "consume",
+            "--brokers",
+            brokers,
+            "--topic",
+            topic,
+            "--group",
+            topic,
+            "--concurrency",
+            &concurrency,
+            "--ledger",
+            &handled_path,
+        ];
+        start(program, &arguments)
+    };
+    let mut consumers = [consumer()?, consumer()?];
+    let mut producer = start(
+        program,
+        &[
+            "produce",
+            "--brokers",
+            brokers,
+            "--topic",
+            topic,
+            "--messages",
+            &messages,
+            "--ledger",
+            &sent_path,
+        ],
+    )?;
+
+    // It dies in the middle: when a third of the messages, two thirds, … were handled.
+    let total: u64 = messages.parse().unwrap_or(u64::MAX);
+    let deadline = Instant::now() + Duration::from_secs(*patience);
+    for kill in 1..=*kills {
+        let enough = total * u64::from(kill) / u64::from(kills + 1);
+        until(deadline, &format!("{enough} handled messages"), || Ok(lines(&handled)? >= enough))
+            .await?;
+        let victim = usize::try_from(kill % 2).unwrap_or(0);
+        consumers[victim].kill().await.map_err(Error::Process)?;
+        consumers[victim] = consumer()?;
+    }
+    let status = producer.wait().await.map_err(Error::Process)?;
+    if !status.success() {
+        return Err(Error::Ended(format!("the producer ({status})")));
+    }
+    until(deadline, "every message to be handled", || {
+        let tally = book::tally(&book::sent(&sent)?, &book::handled(&handled)?);
+        Ok(tally.lost == 0)
+    })
+    .await?;
+    for consumer in &mut consumers {
+        if let Some(pid) = consumer.id().and_then(|id| Pid::from_raw(id.cast_signed())) {
+            // One that is gone already is found out below.
+            let _gone = kill_process(pid, Signal::TERM);
+        }
+        let status = consumer.wait().await.map_err(Error::Process)?;
+        if !status.success() {
+            return Err(Error::Ended(format!("a consumer ({status})")));
+        }
+    }
+    Ok(book::tally(&book::sent(&sent)?, &book::handled(&handled)?))
+}
+
+/// How many lines a book has; none before it is there.
+fn lines(path: &Path) -> Result<u64, Error> {
+    match std::fs::read(path) {
+        Ok(bytes) => Ok(bytes.iter().filter(|byte| **byte == b'\n').count() as u64),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(0),
+        Err(cause) => Err(Error::Book { path: path.into(), cause }),
+    }
+}
+
+async fn until(
+    deadline: Instant,
+    what: &str,
+    mut happened: impl FnMut() -> Result<bool, Error>,
+) -> Result<(), Error> {
+    while !happened()? {
+        if Instant::now() >= deadline {
+            return Err(Error::Late(format!("time is up, and there are still not {what}")));
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    Ok(())
+}
