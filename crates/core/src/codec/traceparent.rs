@@ -144,14 +144,20 @@ impl Printed {
 // Always, since a call would hand 16 bytes back through memory.
 #[inline(always)]
 fn hex<const N: usize>(digits: &[u8]) -> Option<u128> {
-    let (mut value, mut wrong) = (0u128, 0u64);
-    for eight in digits.as_chunks::<8>().0 {
-        let (word, invalid) = eight_digits(u64::from_le_bytes(*eight));
-        value = value << 32 | u128::from(word);
-        wrong |= invalid;
-    }
     debug_assert_eq!(digits.len(), 2 * N);
-    (wrong == 0).then_some(value)
+    // Looked at all together, which is less than stopping at the first that is wrong.
+    let mut all = true;
+    for digit in digits {
+        all &= digit.is_ascii_digit() | matches!(digit, b'a'..=b'f');
+    }
+    if !all {
+        return None;
+    }
+    let mut value = 0;
+    for eight in digits.as_chunks::<8>().0 {
+        value = value << 32 | u128::from(eight_digits(u64::from_le_bytes(*eight)));
+    }
+    Some(value)
 }
 
 /// Two lower-case hex digits.
@@ -165,20 +171,17 @@ fn byte(digits: [u8; 2]) -> Option<u8> {
     Some(value(digits[0])? << 4 | value(digits[1])?)
 }
 
-/// The value of eight digits, the first in the lowest byte, and something other than zero where
-/// one of them isn't a lower-case hex digit.
+/// The value of eight lower-case hex digits, the first in the lowest byte.
 #[inline]
-fn eight_digits(digits: u64) -> (u32, u64) {
-    // Bytes never carry into each other below: each stays less than 0x70.
+fn eight_digits(digits: u64) -> u32 {
+    // Bytes never carry into each other: nine more than the low half of a letter is its value.
     let letter = (digits >> 6) & ONES;
     let nibble = (digits & (ONES * 0x0f)) + letter * 9;
-    let above_nine = ((nibble + ONES * 6) >> 4) & ONES;
-    // What a digit of this value looks like: the same, if it was one.
-    let printed = nibble + ONES * 0x30 + above_nine * 0x27;
-    let invalid = (printed ^ digits) | (nibble & (ONES * 0xf0));
-    let pairs = ((nibble << 4) | (nibble >> 8)) & 0x00ff_00ff_00ff_00ff;
-    let pairs = (pairs | (pairs >> 8)) & 0x0000_ffff_0000_ffff;
-    (((pairs | (pairs >> 16)) as u32).swap_bytes(), invalid)
+    // Each product puts what is below to the left of what is above it: two digits become one
+    // number, then four, then all eight.
+    let pairs = (nibble.wrapping_mul(0x1001) >> 8) & 0x00ff_00ff_00ff_00ff;
+    let fours = (pairs.wrapping_mul(0x0100_0001) >> 16) & 0x0000_ffff_0000_ffff;
+    (fours.wrapping_mul(0x0001_0000_0000_0001) >> 32) as u32
 }
 
 /// The way back: eight lower-case hex digits, the first in the lowest byte.
