@@ -1,29 +1,32 @@
 //! The attributes of a server span, as the semantic conventions for HTTP name them.
 
-use http::header::{HOST, USER_AGENT};
 use http::uri::Scheme;
 use http::{Request, Version};
 use opentelemetry::StringValue;
 use throughline_core::http::{
     self as semantics, Host, Route, host, method, protocol_version, redact_query, shared_str,
 };
-use throughline_core::{Description, ReadCarrier, semconv};
+use throughline_core::{Description, semconv};
 
 use super::Framework;
+use crate::extract::RequestHeaders;
 
 /// Room for the attributes below, for the two at the end, and for a few of the handler's.
 const CAPACITY: usize = 14;
 
-pub(super) fn describe<F: Framework, B>(request: &Request<B>) -> Description {
+pub(super) fn describe<F: Framework, B>(
+    request: &Request<B>,
+    headers: &RequestHeaders<'_>,
+) -> Description {
     let (uri, extensions) = (request.uri(), request.extensions());
     let method = method(request.method());
     let (name, route) = match F::route(extensions).map(|route| semantics::route(method, route)) {
         Some(Route { name, route }) => (name, Some(route)),
         None => (method.name.into(), None),
     };
-    let (host_header, user_agent) = headers(request);
-    let host = authority(request, host_header);
-    let user_agent = user_agent.and_then(shared_str);
+    let headers = headers.described();
+    let host = authority(request, headers.host);
+    let user_agent = headers.user_agent.and_then(shared_str);
     let path = StringValue::from(uri.path().to_owned());
     let query = uri.query().map(|query| StringValue::from(redact_query(query).into_owned()));
     let peer =
@@ -76,14 +79,4 @@ fn authority<B>(request: &Request<B>, host_header: Option<&[u8]>) -> Option<Host
     // HTTP/2 has the authority in the target, and often no `host`.
     let target = request.uri().authority().filter(|_| request.version() >= Version::HTTP_2);
     host(target.map(|authority| authority.as_str().as_bytes()).or(host_header)?)
-}
-
-/// `host` and `user-agent`, the first of each, found as the context is: in one pass.
-fn headers<B>(request: &Request<B>) -> (Option<&[u8]>, Option<&[u8]>) {
-    let (mut host, mut user_agent) = (None, None);
-    request.headers().visit_each([&HOST, &USER_AGENT], |place, value| {
-        let first = if place == 0 { &mut host } else { &mut user_agent };
-        first.get_or_insert(value);
-    });
-    (host, user_agent)
 }

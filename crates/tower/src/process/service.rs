@@ -58,8 +58,9 @@ where
                 BoundarySpan::join(first)
             }
             None => {
-                let extraction = self.config.extract(&RequestHeaders(request.headers()));
-                let describe = || describe::<F, _>(&request);
+                let headers = RequestHeaders::new(request.headers());
+                let extraction = self.config.extract(&headers);
+                let describe = || describe::<F, _>(&request, &headers);
                 self.config.receive(extraction, SpanKind::Server, describe)
             }
         };

@@ -6,7 +6,7 @@ use std::panic::AssertUnwindSafe;
 use std::task::{Context as Task, Poll, Waker};
 
 use bytes::Bytes;
-use http::{Extensions, Request, Response};
+use http::{Extensions, HeaderName, HeaderValue, Request, Response};
 use http_body_util::{BodyExt, Full};
 use opentelemetry::trace::{Status, TraceContextExt};
 use throughline_core::{BoundarySpan, boundary};
@@ -55,6 +55,27 @@ async fn a_span_says_what_the_conventions_ask_for() {
     assert_eq!(ended[0].instrumentation_scope.name(), "throughline-tower");
     let schema = "https://opentelemetry.io/schemas/1.45.0";
     assert_eq!(ended[0].instrumentation_scope.schema_url(), Some(schema));
+}
+
+/// They are remembered from the pass that looks for the context, unless that looks names up.
+#[tokio::test]
+async fn host_and_user_agent_are_the_first_of_many_headers_as_of_few() {
+    for others in [0, 5, 6, 7, 8, 40] {
+        let spans = Spans::new();
+        let service = ServiceBuilder::new().layer(spans.layer()).service_fn(hello);
+        let mut request = request("GET");
+        request.headers_mut().append("host", HeaderValue::from_static("second.example"));
+        request.headers_mut().append("user-agent", HeaderValue::from_static("second/1"));
+        for other in 0..others {
+            let name = HeaderName::try_from(format!("x-{other}")).expect("a name");
+            request.headers_mut().insert(name, HeaderValue::from_static("y"));
+        }
+        drop(service.oneshot(request).await);
+        let span = &spans.ended()[0];
+        assert_eq!(attribute(span, "server.address"), ["shop.example"], "{others} others");
+        assert_eq!(attribute(span, "user_agent.original"), ["test/1"], "{others} others");
+        assert!(span.parent_span_is_remote, "{others} others");
+    }
 }
 
 #[tokio::test]
