@@ -5,7 +5,7 @@ use http::header::CONTENT_LENGTH;
 use http::{Response, StatusCode};
 use http_body::Body;
 use pin_project_lite::pin_project;
-use throughline_core::{BoundarySpan, End, Process, semconv};
+use throughline_core::{BoundarySpan, End, semconv};
 
 use super::ResponseBody;
 
@@ -15,8 +15,22 @@ pin_project! {
     #[must_use = "futures do nothing unless polled"]
     pub struct ResponseFuture<F> {
         #[pin]
-        pub(super) future: Process<F>,
+        pub(super) future: Option<F>,
+        // Moves on to the body with the answer. What `Process` of the core would do, without the
+        // way of the answer through it.
+        pub(super) span: Option<BoundarySpan>,
         pub(super) is_head: bool,
+    }
+
+    impl<F> PinnedDrop for ResponseFuture<F> {
+        fn drop(this: Pin<&mut Self>) {
+            let mut this = this.project();
+            if let Some(span) = this.span
+                && this.future.is_some()
+            {
+                span.enter(|| this.future.set(None));
+            }
+        }
     }
 }
 
@@ -29,9 +43,23 @@ where
 
     #[inline]
     fn poll(self: Pin<&mut Self>, task: &mut Task<'_>) -> Poll<Self::Output> {
-        let this = self.project();
-        let (result, span) = ready!(this.future.poll(task));
-        Poll::Ready(answer(result, span, *this.is_head))
+        let mut this = self.project();
+        let (Some(future), Some(span)) = (this.future.as_mut().as_pin_mut(), this.span.as_mut())
+        else {
+            // Polled after it was ready, which the contract of `Future` leaves to us.
+            return Poll::Pending;
+        };
+        let entered = span.entered();
+        let result = future.poll(task);
+        if result.is_ready() {
+            this.future.set(None);
+        }
+        entered.exit();
+        let result = ready!(result);
+        match this.span.take() {
+            Some(span) => Poll::Ready(answer(result, span, *this.is_head)),
+            None => Poll::Pending,
+        }
     }
 }
 

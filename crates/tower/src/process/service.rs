@@ -48,7 +48,9 @@ where
         self.inner.poll_ready(task)
     }
 
-    #[inline]
+    // As a call of its own, it writes its future where the caller wants it; inlined, a future is
+    // copied once more.
+    #[inline(never)]
     fn call(&mut self, mut request: Request<ReqBody>) -> Self::Future {
         let is_head = request.method() == Method::HEAD;
         let outer = request.extensions().get::<Boundary>();
@@ -70,7 +72,7 @@ where
         let entered = span.entered();
         let future = self.inner.call(request);
         entered.exit();
-        ResponseFuture { future: span.process(future), is_head }
+        ResponseFuture { future: Some(future), span: Some(span), is_head }
     }
 }
 
