@@ -119,15 +119,13 @@ impl Config {
         let lacks_parent = self.expect_parent
             && matches!(extraction.outcome(), Outcome::Absent | Outcome::Malformed(_));
         let Extraction { parent, link, .. } = extraction;
-        BoundarySpan::start(&self.tracer, self.ask_sampler, parent, kind, || {
-            let mut description = describe();
+        BoundarySpan::start(&self.tracer, self.ask_sampler, parent, kind, describe, |description| {
             if lacks_parent {
                 description.set(semconv::THROUGHLINE_PARENT_EXPECTED, true);
             }
             if let Some(link) = link {
                 description.link(*link);
             }
-            description
         })
     }
 
@@ -141,7 +139,8 @@ impl Config {
     /// Starts the span of a message that goes out, under the current context.
     #[inline]
     pub fn send(&self, kind: SpanKind, describe: impl FnOnce() -> Description) -> BoundarySpan {
-        BoundarySpan::start(&self.tracer, self.ask_sampler, Context::current(), kind, describe)
+        let parent = Context::current();
+        BoundarySpan::start(&self.tracer, self.ask_sampler, parent, kind, describe, |_| ())
     }
 
     /// Starts the root of a new trace, linked to the span that is current.
@@ -154,14 +153,16 @@ impl Config {
         let name = name.into();
         let current = Context::current();
         let link = Some(current.span().span_context().clone()).filter(SpanContext::is_valid);
-        BoundarySpan::start(&self.tracer, false, Context::new(), SpanKind::Internal, || {
+        let describe = || {
             let mut description = Description::new(name.clone(), 1);
             description.set(semconv::THROUGHLINE_ROOT, name);
             if let Some(link) = link {
                 description.link(link);
             }
             description
-        })
+        };
+        let parent = Context::new();
+        BoundarySpan::start(&self.tracer, false, parent, SpanKind::Internal, describe, |_| ())
     }
 
     /// Puts `context` into `carrier`: the last step of the law.

@@ -73,7 +73,15 @@ impl End {
         End::Failed { error_type: error_type.into(), description: Cow::Borrowed("") }
     }
 
+    // Most messages have nothing to say, which is seen without a call.
+    #[inline]
     fn say(self, span: &SpanRef<'_>) {
+        if !matches!(self, End::Completed) {
+            self.say_why(span);
+        }
+    }
+
+    fn say_why(self, span: &SpanRef<'_>) {
         let error_type = match self {
             End::Completed => return,
             End::Failed { error_type, description } => {
@@ -109,6 +117,8 @@ impl End {
 }
 
 impl BoundarySpan {
+    /// `complete` adds to what `describe` tells. In place: a description that goes through one
+    /// closure after the other is copied by each.
     #[inline]
     pub(crate) fn start(
         tracer: &BoundTracer,
@@ -116,6 +126,7 @@ impl BoundarySpan {
         parent: Context,
         kind: SpanKind,
         describe: impl FnOnce() -> Description,
+        complete: impl FnOnce(&mut Description),
     ) -> Self {
         let is_unsampled = {
             let span = parent.span();
@@ -127,7 +138,7 @@ impl BoundarySpan {
                 if is_current(&parent) { Recording::Joined } else { Recording::Carried };
             return BoundarySpan::idle(parent, recording);
         }
-        BoundarySpan::record(tracer, parent, kind, describe)
+        BoundarySpan::record(tracer, parent, kind, describe, complete)
     }
 
     // Kept apart, so that the path above stays as short as it looks.
@@ -137,9 +148,12 @@ impl BoundarySpan {
         parent: Context,
         kind: SpanKind,
         describe: impl FnOnce() -> Description,
+        complete: impl FnOnce(&mut Description),
     ) -> Self {
         let is_outbound = matches!(kind, SpanKind::Client | SpanKind::Producer);
-        let Description { name, attributes, links, has_route } = describe();
+        let mut description = describe();
+        complete(&mut description);
+        let Description { name, attributes, links, has_route } = description;
         let builder = SpanBuilder {
             span_kind: Some(kind),
             name,
