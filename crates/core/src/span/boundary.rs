@@ -240,16 +240,15 @@ impl BoundarySpan {
     pub fn enter<T>(&mut self, f: impl FnOnce() -> T) -> T {
         let entered = self.entered();
         let result = f();
-        entered.exit();
+        self.exit(entered);
         result
     }
 
-    /// Attaches the context until [`Entered::exit`], for where [`enter`](Self::enter) would move
-    /// too much. Dropped without it, as a panic does (and an early return would), the span stays
-    /// marked as panicked.
+    /// Attaches the context until [`exit`](Self::exit), for where [`enter`](Self::enter) would move
+    /// too much. Without it, as where a panic goes on, the span stays marked as panicked.
     #[doc(hidden)]
     #[inline]
-    pub fn entered(&mut self) -> Entered<'_> {
+    pub fn entered(&mut self) -> Entered {
         let panicked = std::mem::replace(&mut self.panicked, true);
         let outbound = match self.recording {
             Recording::Alone => Some(outbound::enter(&self.context)),
@@ -259,8 +258,14 @@ impl BoundarySpan {
             Recording::Joined => self.rejoin(),
             _ => Some(self.context.clone().attach()),
         };
-        let mark = &mut self.panicked;
-        Entered { mark, panicked, _attached: attached, _outbound: outbound }
+        Entered { panicked, _attached: attached, _outbound: outbound }
+    }
+
+    /// Detaches the context: nothing has panicked.
+    #[doc(hidden)]
+    #[inline]
+    pub fn exit(&mut self, entered: Entered) {
+        self.panicked = entered.panicked;
     }
 
     #[inline(never)]
@@ -319,19 +324,10 @@ fn is_current(context: &Context) -> bool {
 #[doc(hidden)]
 #[derive(Debug)]
 #[must_use = "the span is marked as panicked until `exit` is called"]
-pub struct Entered<'a> {
-    mark: &'a mut bool,
+pub struct Entered {
     panicked: bool,
     _attached: Option<ContextGuard>,
     _outbound: Option<outbound::Entered>,
-}
-
-impl Entered<'_> {
-    /// Detaches the context: nothing has panicked.
-    #[inline]
-    pub fn exit(self) {
-        *self.mark = self.panicked;
-    }
 }
 
 impl Drop for BoundarySpan {

@@ -54,7 +54,7 @@ impl<F: Future> Future for Process<F> {
         if output.is_ready() {
             this.future.set(None);
         }
-        entered.exit();
+        span.exit(entered);
         match output {
             Poll::Ready(output) => match this.span.take() {
                 Some(span) => Poll::Ready((output, span)),

@@ -78,7 +78,7 @@ impl<B: Body> Body for ResponseBody<B> {
             // Nothing more will come out of it: it is dropped while its context is current.
             this.inner.set(None);
         }
-        entered.exit();
+        this.span.exit(entered);
         if this.span.is_recording() {
             match &frame {
                 Poll::Ready(Some(Err(_))) => this.span.finish(End::failed_with::<B::Error>()),

@@ -54,7 +54,7 @@ where
         if result.is_ready() {
             this.future.set(None);
         }
-        entered.exit();
+        span.exit(entered);
         let result = ready!(result);
         match this.span.take() {
             Some(span) => Poll::Ready(answer(result, span, *this.is_head)),

@@ -71,7 +71,7 @@ where
         }
         let entered = span.entered();
         let future = self.inner.call(request);
-        entered.exit();
+        span.exit(entered);
         ResponseFuture { future: Some(future), span: Some(span), is_head }
     }
 }
