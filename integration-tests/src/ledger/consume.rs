@@ -30,6 +30,9 @@ pub struct Consume {
     /// How many messages to handle at once
     #[arg(long, default_value_t = 16)]
     pub concurrency: usize,
+    /// How long a handler waits for something, in milliseconds
+    #[arg(long, default_value_t = 0)]
+    pub think: u64,
     /// The book to write into
     #[arg(long)]
     pub ledger: PathBuf,
@@ -101,6 +104,7 @@ fn start(args: &Consume) -> Result<(StreamConsumer<Generations>, Scribe), Error>
 pub async fn consume(args: Consume) -> Result<(), Error> {
     let mut terminate = signal(SignalKind::terminate()).map_err(Error::Process)?;
     let (consumer, scribe) = start(&args)?;
+    let think = Duration::from_millis(args.think);
     let stopped = async move {
         terminate.recv().await;
     };
@@ -112,8 +116,7 @@ pub async fn consume(args: Consume) -> Result<(), Error> {
         .run(move |message| {
             let scribe = scribe.clone();
             async move {
-                // As a handler would that waits for something.
-                tokio::task::yield_now().await;
+                tokio::time::sleep(think).await;
                 scribe.write(message.as_message())
             }
         });
@@ -142,11 +145,17 @@ pub struct Hold {
 /// When a message can't be taken, or Kafka refuses the commit.
 pub async fn hold(args: Hold) -> Result<(), Error> {
     let (consumer, scribe) = start(&args.consume)?;
+    // All of them before the first is handled: one that fails lets none come after it.
+    let mut deliveries = Vec::new();
+    while deliveries.len() < args.take
+        && let Some(delivery) = consumer.recv().await?
+    {
+        deliveries.push(delivery.into_owned());
+    }
     let mut tasks = JoinSet::new();
-    for _ in 0..args.take {
-        let Some(delivery) = consumer.recv().await? else { break };
+    for delivery in deliveries {
         let (scribe, fail) = (scribe.clone(), args.fail);
-        tasks.spawn(delivery.into_owned().process(move |message| async move {
+        tasks.spawn(delivery.process(move |message| async move {
             let id = message.payload_view::<str>().and_then(Result::ok);
             if id.and_then(|id| id.parse().ok()) == Some(fail) {
                 return Err(Error::Late(format!("message {fail} fails, as the test wants it")));

@@ -20,6 +20,9 @@ pub struct Campaign {
     /// How many messages a consumer handles at once
     #[arg(long, default_value_t = 16)]
     pub concurrency: usize,
+    /// How long a handler waits for something, in milliseconds
+    #[arg(long, default_value_t = 1)]
+    pub think: u64,
     /// How often one of the two consumers is killed and started again
     #[arg(long, default_value_t = 3)]
     pub kills: u32,
@@ -47,11 +50,13 @@ fn start(program: &Path, arguments: &[&str]) -> Result<Child, Error> {
 ///
 /// When a process can't be run, or not everything was handled in time.
 pub async fn campaign(program: &Path, campaign: &Campaign) -> Result<Tally, Error> {
-    let Campaign { brokers, messages, concurrency, kills, folder, topic, patience } = campaign;
+    let Campaign { brokers, messages, concurrency, think, kills, folder, topic, patience } =
+        campaign;
     let (sent, handled) = (folder.join("sent"), folder.join("handled"));
     let path = |path: &Path| path.to_string_lossy().into_owned();
     let (sent_path, handled_path) = (path(&sent), path(&handled));
     let (messages, concurrency) = (messages.to_string(), concurrency.to_string());
+    let think = think.to_string();
     let consumer = || {
         let arguments = [
             "consume",
@@ -63,6 +68,8 @@ pub async fn campaign(program: &Path, campaign: &Campaign) -> Result<Tally, Erro
             topic,
             "--concurrency",
             &concurrency,
+            "--think",
+            &think,
             "--ledger",
             &handled_path,
         ];
@@ -87,11 +94,20 @@ pub async fn campaign(program: &Path, campaign: &Campaign) -> Result<Tally, Erro
     // It dies in the middle: when a third of the messages, two thirds, … were handled.
     let total: u64 = messages.parse().unwrap_or(u64::MAX);
     let deadline = Instant::now() + Duration::from_secs(*patience);
+    let mut counted = 0;
     for kill in 1..=*kills {
         let enough = total * u64::from(kill) / u64::from(kills + 1);
         until(deadline, &format!("{enough} handled messages"), || Ok(lines(&handled)? >= enough))
             .await?;
-        let victim = usize::try_from(kill % 2).unwrap_or(0);
+        // The one that has handled most since the last death, so that there is something to lose.
+        let recent = book::handled(&handled)?.into_iter().skip(counted);
+        let mut shares = [0_u64; 2];
+        for line in recent {
+            counted += 1;
+            let share = consumers.iter().position(|child| child.id() == Some(line.process));
+            share.into_iter().for_each(|place| shares[place] += 1);
+        }
+        let victim = usize::from(shares[1] > shares[0]);
         consumers[victim].kill().await.map_err(Error::Process)?;
         consumers[victim] = consumer()?;
     }
