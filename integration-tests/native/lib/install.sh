@@ -1,0 +1,60 @@
+# Parts are installed once, for all trees, into a folder that names the version. Each part says in
+# parts/ what it is made of: PART_id, PART_needs, PART_needs_to_install, and PART_install, which
+# fills the folder that it is called in.
+# shellcheck shell=bash disable=SC2154,SC2034,SC2030,SC2031 # what another file sets or uses
+
+# home PART: where it is, or will be.
+home() { echo "$cache/$("${1}_id")"; }
+
+# need PART TOOL WHAT: so that nobody has to guess from a 'command not found'.
+need() {
+  command -v "$2" >/dev/null ||
+    fail "$prerequisite_missing" "$1 needs $3, and there is no '$2' in the PATH"
+}
+
+# install_parts PART…
+install_parts() {
+  local part
+  # Before anything is built: who lacks something should hear of it now.
+  need "the stack" setpriv util-linux
+  for part in "$@"; do
+    "${part}_needs"
+    [ -d "$(home "$part")" ] || "${part}_needs_to_install"
+  done
+  for part in "$@"; do
+    [ -d "$(home "$part")" ] || install_part "$part" || exit "$failed"
+  done
+}
+
+# install_part PART: built beside its place and moved there as a whole, so that what was interrupted
+# isn't taken for finished. Others who want the same part wait, and then find it.
+install_part() (
+  part=$1 home=$(home "$1") start=$SECONDS
+  mkdir -p "$cache" && exec {lock}>"$cache/$part.lock" && flock "$lock" || exit
+  [ -d "$home" ] && exit
+  rm -rf "$cache/.$part".* # of one that was killed: we have the lock
+  work=$(mktemp -d "$cache/.$part.XXXXXX") || exit
+  trap 'rm -rf "$work"' EXIT
+  trap 'exit 130' INT TERM HUP
+  say "installing $(basename "$home"), once"
+  mkdir "$work/home" && cd "$work/home" || exit
+  # The lock is ours, not of a daemon that a build leaves behind.
+  if ! "${part}_install" </dev/null >"$work/log" 2>&1 {lock}>&-; then
+    tail -n 30 "$work/log" >&2
+    say "$part could not be installed; above is how it ended"
+    exit 1
+  fi
+  mv "$work/home" "$home" || exit
+  say "installed $(basename "$home") in $((SECONDS - start)) s"
+)
+
+# maven PROFILE VERSION: what the profile of pom.xml names, copied to where we are.
+maven() {
+  # Away from the tree, where Maven would look for more than the one file.
+  cp "$here/pom.xml" "$work/pom.xml" &&
+    mvn -q -B -f "$work/pom.xml" "-P$1" "-Dpart.version=$2" "-DoutputDirectory=$PWD" \
+      dependency:copy-dependencies
+}
+
+# built COMMAND…: the same bytes on every machine, whatever its user has set for his own builds.
+built() { env GOFLAGS="-trimpath -buildvcs=false" GOWORK=off CGO_ENABLED=0 "$@"; }
