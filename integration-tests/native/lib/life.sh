@@ -13,7 +13,6 @@ export_as() { exports+=("$1=$2"); }
 
 # Everything that must be undone is undone by the watchdog: here we only let go.
 begin() {
-  local part
   state=$(mktemp -d "${TMPDIR:-/tmp}/throughline-stack.XXXXXX") || exit "$failed"
   exec {lifeline}> >(exec setsid "$here/watchdog" "$state" >&2)
   watchdog=$!
@@ -27,7 +26,6 @@ begin() {
     mkdir -p "$keep_logs" && logs=$(cd "$keep_logs" && pwd) || exit "$failed"
     rm -f "$logs/spans.jsonl" # the Collector would append
   fi
-  for part in "${chosen[@]}"; do mkdir "$state/$part" || exit "$failed"; done
 }
 
 let_go() {
@@ -69,11 +67,30 @@ ended() {
   say "$name has ended with status $status; above is its log"
 }
 
-# start: all at once, since each waits for itself most of the time.
+# A port that was free a moment ago may be taken by now: unless it was chosen, by another row.
 start() {
+  local try
+  for try in 1 2 3; do
+    free_ports || exit "$failed"
+    start_here && return
+    [ -n "${KAFKA_PORT-}${SQS_PORT-}${OTLP_HTTP_PORT-}${OTLP_GRPC_PORT-}${JAEGER_PORT-}" ] && break
+    grep -qi "address already in use" "$logs"/*.log || break
+    say "one of ten ports was taken meanwhile (try $try of 3)"
+    kill -KILL "${pids[@]}" 2>/dev/null
+    wait "${pids[@]}"
+    for part in "${chosen[@]}"; do rm -rf "${state:?}/$part"; done
+    exports=()
+  done
+  exit "$failed"
+}
+
+# start_here: all at once, since each waits for itself most of the time.
+start_here() {
   local part waiting=("${chosen[@]}") next begun=${EPOCHREALTIME//[!0-9]/} took
-  free_ports || exit "$failed"
-  for part in "${chosen[@]}"; do "${part}_start"; done
+  for part in "${chosen[@]}"; do
+    mkdir "$state/$part" || return
+    "${part}_start"
+  done
   while [ ${#waiting[@]} -gt 0 ]; do
     next=()
     for part in "${waiting[@]}"; do
@@ -101,7 +118,7 @@ run() {
   local pid status part
   install_parts "${chosen[@]}"
   begin
-  start || exit "$failed"
+  start
   # A group of its own, so that all of it can be told to stop; and, as job control gives it, with
   # signals and standard input as we have them.
   set -m
@@ -126,7 +143,7 @@ up() {
   local part
   install_parts "${chosen[@]}"
   begin
-  start || exit "$failed"
+  start
   if [ -n "$env_file" ]; then
     echo "remove $(realpath -m "$env_file")" >&"$lifeline"
     # Moved there, so that who waits for the file never reads half of it.
