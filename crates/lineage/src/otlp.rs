@@ -59,6 +59,8 @@ struct ResourceSpans {
     resource: Resource,
     #[serde(default, deserialize_with = "wire::or_default")]
     scope_spans: Vec<ScopeSpans>,
+    #[serde(default, deserialize_with = "wire::or_default")]
+    schema_url: String,
 }
 
 #[derive(Deserialize)]
@@ -156,7 +158,8 @@ fn malformed(line: usize, error: &serde_json::Error) -> ReadError {
 
 fn flatten(request: Request) -> Vec<Span> {
     let mut all = Vec::new();
-    for ResourceSpans { resource, scope_spans } in request.resource_spans {
+    for ResourceSpans { mut resource, scope_spans, schema_url } in request.resource_spans {
+        resource.schema_url = schema_url;
         let resource = Arc::new(resource);
         for ScopeSpans { mut scope, spans, schema_url } in scope_spans {
             scope.schema_url = schema_url;
@@ -182,6 +185,8 @@ struct RequestOut<'a> {
 struct ResourceSpansOut<'a> {
     resource: &'a Resource,
     scope_spans: Vec<ScopeSpansOut<'a>>,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    schema_url: &'a str,
 }
 
 #[derive(Serialize)]
@@ -207,8 +212,11 @@ pub fn write<'a>(
     let mut resource_spans: Vec<ResourceSpansOut<'a>> = Vec::new();
     for span in spans {
         if resource_spans.last().is_none_or(|last| *last.resource != *span.resource) {
-            resource_spans
-                .push(ResourceSpansOut { resource: &span.resource, scope_spans: Vec::new() });
+            resource_spans.push(ResourceSpansOut {
+                resource: &span.resource,
+                scope_spans: Vec::new(),
+                schema_url: &span.resource.schema_url,
+            });
         }
         let Some(ResourceSpansOut { scope_spans, .. }) = resource_spans.last_mut() else {
             continue;

@@ -256,6 +256,9 @@ pub struct Resource {
     /// How many attributes its sender had no room for.
     #[serde(default, deserialize_with = "wire::integer", skip_serializing_if = "wire::is_zero")]
     pub dropped_attributes_count: u32,
+    /// The schema its attributes follow; written beside the resource, not in it.
+    #[serde(skip)]
+    pub schema_url: String,
 }
 
 /// The library that made a span.

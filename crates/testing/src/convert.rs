@@ -43,7 +43,11 @@ pub(crate) fn ids(context: &trace::SpanContext) -> Option<(TraceId, SpanId)> {
 
 pub(crate) fn resource(resource: &opentelemetry_sdk::Resource) -> Resource {
     let attributes = resource.iter().map(|(key, val)| (key.as_str().to_owned(), value(val)));
-    Resource { attributes: attributes.collect(), dropped_attributes_count: 0 }
+    Resource {
+        attributes: attributes.collect(),
+        dropped_attributes_count: 0,
+        schema_url: resource.schema_url().unwrap_or_default().to_owned(),
+    }
 }
 
 fn scope(scope: &InstrumentationScope) -> Scope {

@@ -27,6 +27,7 @@ pub(super) fn protobuf(body: &[u8]) -> Result<Decoded, DecodeError> {
         let resource = Arc::new(Resource {
             attributes: attributes(resource.attributes),
             dropped_attributes_count: resource.dropped_attributes_count,
+            schema_url: group.schema_url,
         });
         for group in group.scope_spans {
             let scope = group.scope.unwrap_or_default();

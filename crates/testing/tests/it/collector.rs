@@ -56,7 +56,7 @@ fn request(spans: Vec<Span>) -> Vec<u8> {
         resource_spans: vec![ResourceSpans {
             resource: Some(resource),
             scope_spans: vec![scope_spans],
-            ..<_>::default()
+            schema_url: "https://resource.schema".to_owned(),
         }],
     }
     .encode_to_vec()
@@ -112,6 +112,7 @@ async fn keeps_all_that_a_span_says() {
     assert_eq!(span.service(), Some("orders"));
     assert_eq!(span.scope.name, "throughline-tower");
     assert_eq!(span.scope.schema_url, "https://schema");
+    assert_eq!(span.resource.schema_url, "https://resource.schema");
     assert_eq!(collector.requests(), 1);
 }
 
