@@ -1,6 +1,7 @@
 //! What can be asked for on the command line.
 
 use std::fmt;
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -77,7 +78,10 @@ pub(crate) struct VerdictArgs {
 /// What every service can be told.
 #[derive(Args, Debug)]
 pub(crate) struct ServiceArgs {
-    /// The port to listen on at 127.0.0.1; any free one unless given
+    /// The address to listen on
+    #[arg(long, value_name = "IP", default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST))]
+    pub(crate) host: IpAddr,
+    /// The port to listen on; any free one unless given
     #[arg(long, default_value_t = 0)]
     pub(crate) port: u16,
     /// Swap a call of this service for the raw library's
@@ -95,6 +99,9 @@ pub(crate) struct GatewayArgs {
     /// The port for callbacks; any free one unless given
     #[arg(long, default_value_t = 0)]
     pub(crate) internal_port: u16,
+    /// Where others reach the port for callbacks, if not at the address it listens on
+    #[arg(long, value_name = "URL")]
+    pub(crate) callback: Option<Url>,
     /// Where `orders` listens
     #[arg(long, value_name = "URL")]
     pub(crate) orders: Url,

@@ -1,6 +1,7 @@
 //! What can go wrong, in sentences.
 
 use std::io;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::str::FromStr;
@@ -11,11 +12,13 @@ use throughline::telemetry::InitError;
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
     #[error(
-        "{service}: port {port} of 127.0.0.1 is taken; choose another one with --{flag}, or 0 for any free one"
+        "{service}: port {} of {} is taken; choose another one with --{flag}, or 0 for any free one",
+        address.port(),
+        address.ip()
     )]
-    PortTaken { service: &'static str, flag: &'static str, port: u16 },
-    #[error("{service}: cannot listen at 127.0.0.1:{port}: {cause}")]
-    Listen { service: &'static str, port: u16, cause: io::Error },
+    PortTaken { service: &'static str, flag: &'static str, address: SocketAddr },
+    #[error("{service}: cannot listen at {address}: {cause}")]
+    Listen { service: &'static str, address: SocketAddr, cause: io::Error },
     #[error("{service}: {cause}")]
     Serve { service: &'static str, cause: io::Error },
     #[error("{service}: {cause}")]

@@ -24,7 +24,7 @@ pub(crate) fn run(args: FulfilmentArgs) -> Result<ExitCode, Error> {
 }
 
 async fn start(args: FulfilmentArgs) -> Result<(), Error> {
-    let listener = listen(NAME, "port", args.service.port).await?;
+    let listener = listen(NAME, "port", args.service.host, args.service.port).await?;
     let routes = Router::new()
         .route("/shipments", post(ship))
         .layer(ServerLayer::new().expect_parent(true))

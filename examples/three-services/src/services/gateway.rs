@@ -32,8 +32,8 @@ struct Gateway {
 }
 
 async fn start(args: GatewayArgs) -> Result<(), Error> {
-    let public = listen(NAME, "port", args.service.port).await?;
-    let internal = listen(NAME, "internal-port", args.internal_port).await?;
+    let public = listen(NAME, "port", args.service.host, args.service.port).await?;
+    let internal = listen(NAME, "internal-port", args.service.host, args.internal_port).await?;
     let is_broken = args.service.broken == Some(Leg::Http);
     let gateway = Arc::new(Gateway {
         orders: endpoint(NAME, &args.orders, "orders")?,
@@ -42,7 +42,10 @@ async fn start(args: GatewayArgs) -> Result<(), Error> {
         } else {
             OrdersClient::Traced(client())
         },
-        callback: url(NAME, &internal)?,
+        callback: match args.callback {
+            Some(callback) => callback.as_str().trim_end_matches('/').to_owned(),
+            None => url(NAME, &internal)?,
+        },
         states: Mutex::default(),
     });
     let public_routes = Router::new()

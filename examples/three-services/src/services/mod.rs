@@ -5,7 +5,7 @@ pub(crate) mod gateway;
 pub(crate) mod orders;
 
 use std::io::{self, Write};
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, SocketAddr};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -49,11 +49,13 @@ fn run<F: Future<Output = Result<(), Error>>>(
 async fn listen(
     service: &'static str,
     flag: &'static str,
+    host: IpAddr,
     port: u16,
 ) -> Result<TcpListener, Error> {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await.map_err(|cause| match cause.kind() {
-        io::ErrorKind::AddrInUse => Error::PortTaken { service, flag, port },
-        _ => Error::Listen { service, port, cause },
+    let address = SocketAddr::new(host, port);
+    TcpListener::bind(address).await.map_err(|cause| match cause.kind() {
+        io::ErrorKind::AddrInUse => Error::PortTaken { service, flag, address },
+        _ => Error::Listen { service, address, cause },
     })
 }
 

@@ -36,7 +36,7 @@ struct Orders {
 }
 
 async fn start(args: OrdersArgs) -> Result<(), Error> {
-    let listener = listen(NAME, "port", args.service.port).await?;
+    let listener = listen(NAME, "port", args.service.host, args.service.port).await?;
     let orders = Arc::new(Orders {
         fulfilment: endpoint(NAME, &args.fulfilment, "shipments")?,
         http: client(),
