@@ -14,16 +14,27 @@ need() {
 
 # install_parts PART…
 install_parts() {
-  local part
+  local part pid pids=() status=0
   # Before anything is built: who lacks something should hear of it now.
   need "the stack" setpriv util-linux
   for part in "$@"; do
     "${part}_needs"
     [ -d "$(home "$part")" ] || "${part}_needs_to_install"
   done
+  # All at once: where one waits for the network, another has the processor. With job control, so
+  # that each is a group that can be stopped as a whole.
+  set -m
   for part in "$@"; do
-    [ -d "$(home "$part")" ] || install_part "$part" || exit "$failed"
+    [ -d "$(home "$part")" ] && continue
+    install_part "$part" &
+    pids+=($!)
   done
+  set +m
+  # shellcheck disable=SC2064 # the processes of now
+  trap "kill -TERM -- ${pids[*]/#/-}; exit 130" INT TERM HUP
+  for pid in "${pids[@]}"; do wait "$pid" || status=$failed; done
+  trap - INT TERM HUP
+  [ "$status" = 0 ] || exit "$status"
 }
 
 # install_part PART: built beside its place and moved there as a whole, so that what was interrupted

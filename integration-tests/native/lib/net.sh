@@ -1,5 +1,5 @@
 # Ports, and whether somebody answers there, with nothing but bash.
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2154,SC2034 # what another file sets or uses
 
 # open PORT
 open() { (: <"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
@@ -17,7 +17,7 @@ answers() {
 # Ten ports in a row, from below the range that the kernel takes for outgoing connections. We hold a
 # lock on the row as long as we live, so that two stacks that start at once don't choose the same.
 free_ports() {
-  local locks="${TMPDIR:-/tmp}/throughline-stack-ports-$UID" try port
+  local locks="$cache/ports" try port
   mkdir -p "$locks" || return
   for try in {1..50}; do
     ports=$((10000 + RANDOM % 2000 * 10))
