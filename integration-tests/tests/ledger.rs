@@ -6,11 +6,8 @@ use std::process::Stdio;
 use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
 use std::time::Duration;
 
-use integration_tests::ledger::{self, Campaign, campaign};
+use integration_tests::ledger::{self, Campaign, campaign, create_topic};
 use integration_tests::native;
-use rdkafka::ClientConfig;
-use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
-use rdkafka::client::DefaultClientContext;
 use throughline_testing::embedded::Kafka;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
@@ -35,15 +32,6 @@ impl Drop for Folder {
     fn drop(&mut self) {
         drop(std::fs::remove_dir_all(&self.0));
     }
-}
-
-async fn create_topic(brokers: &str, topic: &str, partitions: i32) {
-    let mut config = ClientConfig::new();
-    config.set("bootstrap.servers", brokers);
-    let admin: AdminClient<DefaultClientContext> = config.create().expect("an admin client");
-    let topic = NewTopic::new(topic, partitions, TopicReplication::Fixed(1));
-    let created = admin.create_topics([&topic], &AdminOptions::new()).await.expect("an answer");
-    created.into_iter().for_each(|topic| drop(topic.expect("a topic")));
 }
 
 fn topic(test: &str) -> String {
@@ -93,7 +81,12 @@ async fn a_failed_message_survives_a_kill(brokers: &str, topic: &str) {
     assert!(handled(&second).iter().any(|line| line.id == 0), "the failed message came again");
 }
 
-async fn a_campaign_loses_nothing(brokers: &str, topic: &str, messages: u64) {
+async fn a_campaign_loses_nothing(
+    brokers: &str,
+    topic: &str,
+    partitions: Option<i32>,
+    messages: u64,
+) {
     let folder = Folder::new();
     let campaign_of = Campaign {
         brokers: brokers.to_owned(),
@@ -103,6 +96,7 @@ async fn a_campaign_loses_nothing(brokers: &str, topic: &str, messages: u64) {
         kills: 3,
         folder: folder.0.clone(),
         topic: topic.to_owned(),
+        partitions,
         patience: PATIENCE.as_secs(),
     };
     let tally = campaign(Path::new(LEDGER), &campaign_of).await.expect("a tally");
@@ -123,7 +117,7 @@ async fn a_failed_message_survives_a_kill_on_the_embedded_kafka() {
 async fn a_failed_message_survives_a_kill_on_kafka() {
     let Some(brokers) = native("KAFKA_BROKERS") else { return };
     let topic = topic("held");
-    create_topic(&brokers, &topic, 1).await;
+    create_topic(&brokers, &topic, 1).await.expect("a topic");
     a_failed_message_survives_a_kill(&brokers, &topic).await;
 }
 
@@ -131,13 +125,12 @@ async fn a_failed_message_survives_a_kill_on_kafka() {
 async fn a_campaign_on_the_embedded_kafka_loses_nothing() {
     let kafka = Kafka::start().expect("an embedded Kafka");
     kafka.create_topic("campaign", 4).expect("a topic");
-    a_campaign_loses_nothing(kafka.brokers(), "campaign", 4_000).await;
+    a_campaign_loses_nothing(kafka.brokers(), "campaign", None, 4_000).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_campaign_on_kafka_loses_nothing() {
     let Some(brokers) = native("KAFKA_BROKERS") else { return };
     let topic = topic("campaign");
-    create_topic(&brokers, &topic, 4).await;
-    a_campaign_loses_nothing(&brokers, &topic, 10_000).await;
+    a_campaign_loses_nothing(&brokers, &topic, Some(4), 10_000).await;
 }

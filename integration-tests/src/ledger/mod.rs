@@ -14,7 +14,7 @@ mod spans;
 
 pub use book::{Handled, Sent, Tally, handled, sent, tally};
 pub use consume::{Consume, Hold, consume, hold};
-pub use orchestra::{Campaign, campaign};
+pub use orchestra::{Campaign, campaign, create_topic};
 pub use produce::{Produce, produce};
 
 use std::path::PathBuf;

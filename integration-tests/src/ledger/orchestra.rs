@@ -2,6 +2,10 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
+use rdkafka::ClientConfig;
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::client::DefaultClientContext;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::process::{Child, Command};
 
@@ -29,9 +33,12 @@ pub struct Campaign {
     /// Where the books are kept
     #[arg(long)]
     pub folder: PathBuf,
-    /// The topic, which is there already
+    /// The topic
     #[arg(long, default_value = "ledger")]
     pub topic: String,
+    /// Creates the topic first, with so many partitions; the embedded Kafka can't be asked to
+    #[arg(long)]
+    pub partitions: Option<i32>,
     /// How long the consumers may take for all of it, in seconds
     #[arg(long, default_value_t = 300)]
     pub patience: u64,
@@ -50,8 +57,20 @@ fn start(program: &Path, arguments: &[&str]) -> Result<Child, Error> {
 ///
 /// When a process can't be run, or not everything was handled in time.
 pub async fn campaign(program: &Path, campaign: &Campaign) -> Result<Tally, Error> {
-    let Campaign { brokers, messages, concurrency, think, kills, folder, topic, patience } =
-        campaign;
+    let Campaign {
+        brokers,
+        messages,
+        concurrency,
+        think,
+        kills,
+        folder,
+        topic,
+        partitions,
+        patience,
+    } = campaign;
+    if let Some(partitions) = partitions {
+        create_topic(brokers, topic, *partitions).await?;
+    }
     let (sent, handled) = (folder.join("sent"), folder.join("handled"));
     let path = |path: &Path| path.to_string_lossy().into_owned();
     let (sent_path, handled_path) = (path(&sent), path(&handled));
@@ -131,6 +150,25 @@ pub async fn campaign(program: &Path, campaign: &Campaign) -> Result<Tally, Erro
         }
     }
     Ok(book::tally(&book::sent(&sent)?, &book::handled(&handled)?))
+}
+
+/// Creates a topic; one that is there already is left as it is.
+///
+/// # Errors
+///
+/// When the broker refuses.
+pub async fn create_topic(brokers: &str, topic: &str, partitions: i32) -> Result<(), Error> {
+    let mut config = ClientConfig::new();
+    config.set("bootstrap.servers", brokers);
+    let admin: AdminClient<DefaultClientContext> = config.create()?;
+    let new = NewTopic::new(topic, partitions, TopicReplication::Fixed(1));
+    for created in admin.create_topics([&new], &AdminOptions::new()).await? {
+        match created {
+            Ok(_) | Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {}
+            Err((_, code)) => return Err(Error::Kafka(KafkaError::AdminOp(code))),
+        }
+    }
+    Ok(())
 }
 
 /// How many lines a book has; none before it is there.
