@@ -5,6 +5,7 @@
 //! needs it says so and is left out; the rest runs on embedded parts.
 #![forbid(unsafe_code)]
 
+pub mod jaeger;
 pub mod ledger;
 
 /// Where the real broker is, or `None`, and a line that says so.

@@ -7,6 +7,7 @@ use std::sync::atomic::Ordering::SeqCst;
 use rdkafka::Message as _;
 use rdkafka::TopicPartitionList;
 use rdkafka::consumer::Consumer;
+use rdkafka::error::KafkaError;
 
 use super::state::{Stashed, is_final};
 use super::{Hooks, StreamConsumer};
@@ -90,6 +91,8 @@ impl<H: Hooks, O> StreamConsumer<H, O> {
                     let (settings, source) = (&self.settings, &self.source);
                     return Ok(Some(Delivery::borrowed(message, pending, settings, source)));
                 }
+                // For those who have asked for it; it is no error.
+                Err(KafkaError::PartitionEOF(_)) => {}
                 Err(error) if is_final(&error) => return Err(Error::Kafka(error)),
                 Err(error) => state.transient(&error),
             }

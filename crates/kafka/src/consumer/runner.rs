@@ -10,6 +10,7 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use throughline_core::End;
+use throughline_core::http::redact_text;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
@@ -145,7 +146,8 @@ impl<H: Hooks, O> Runner<H, O> {
     /// # Errors
     ///
     /// [`Error::Failed`] when a record failed and [`OnFailure`] says to stop, or when a dead letter
-    /// could not be sent. [`Error::Kafka`] when Kafka refuses for good.
+    /// could not be sent; a record that fails while the runner stops counts as well.
+    /// [`Error::Kafka`] when Kafka refuses for good.
     pub async fn run<F, Fut, E>(self, handler: F) -> Result<(), Error>
     where
         F: Fn(OwnedMessage) -> Fut + Send + Sync + 'static,
@@ -198,11 +200,11 @@ impl<H: Hooks, O> Runner<H, O> {
 
         stopping.send_replace(true);
         lanes.abandon().for_each(OwnedDelivery::give_back);
-        finish(tasks, &*consumer.source, drain).await;
+        let failed = finish(tasks, &*consumer.source, drain).await;
         if let Err(error) = consumer.close().await {
             tracing::warn!(%error, "the last offsets were not committed: their records come again");
         }
-        result
+        result.and(failed.map_or(Ok(()), |failed| Err(Error::Failed(failed))))
     }
 }
 
@@ -212,16 +214,17 @@ async fn rest(source: &dyn Source) -> Infallible {
     source.rest().await
 }
 
-/// Lets what runs come to its end, within the deadline.
+/// Lets what runs come to its end, within the deadline. The first record that failed by that.
 async fn finish(
     mut tasks: JoinSet<(Lane, Result<(), Failed>)>,
     source: &dyn Source,
     deadline: Duration,
-) {
+) -> Option<Failed> {
+    let mut first = None;
     let finished = async {
         while let Some(done) = tasks.join_next().await {
             if let Ok((_, Err(failed))) = done {
-                tracing::warn!(error = %failed, "a record failed while the runner stopped");
+                first.get_or_insert(failed);
             }
         }
     };
@@ -235,6 +238,7 @@ async fn finish(
         tracing::warn!(running, "handlers didn't end in time and were cancelled");
         tasks.shutdown().await;
     }
+    first
 }
 
 /// What is done with each record.
@@ -293,7 +297,9 @@ where
                 }
                 (None, Some(Ok(())), _) | (None, None, OnFailure::Skip) => {
                     let place = (message.topic(), message.partition(), message.offset());
-                    tracing::warn!(?place, error = %reason, "a record failed, and was put aside");
+                    let error = reason.to_string();
+                    let error = redact_text(&error);
+                    tracing::warn!(?place, %error, "a record failed, and was put aside");
                     delivery.pass();
                     return Ok(());
                 }

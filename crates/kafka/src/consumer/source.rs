@@ -84,7 +84,9 @@ impl<H: Hooks> Source for Client<H> {
         async move {
             loop {
                 if self.state.receivers.load(SeqCst) > 0 {
-                    // Somebody else waits for messages, and polls by that.
+                    // Somebody else waits for messages, and polls by that. He may have come just as
+                    // the partitions were paused.
+                    self.resume_all();
                     tokio::time::sleep(self.patience).await;
                     continue;
                 }
@@ -96,8 +98,8 @@ impl<H: Hooks> Source for Client<H> {
                         self.state.stash(Stashed::Error(error));
                         tokio::time::sleep(self.patience).await;
                     }
+                    Ok(Err(KafkaError::PartitionEOF(_))) | Err(_) => {}
                     Ok(Err(error)) => self.state.transient(&error),
-                    Err(_) => {}
                 }
             }
         }

@@ -1,0 +1,85 @@
+//! The demo on real parts: through Kafka and the Collector into Jaeger, and judged from what
+//! Jaeger has.
+#![allow(clippy::expect_used, clippy::panic, reason = "a test that cannot go on says so")]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use integration_tests::{jaeger, native};
+use throughline_testing::lineage::{Forest, Settings, Span, TraceId};
+
+const ORDERS: usize = 5;
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The demo's executable, built by the Cargo that runs this test.
+fn demo() -> PathBuf {
+    let built = Command::new(env!("CARGO"))
+        .args(["build", "--quiet", "--locked", "--package", "three-services"])
+        .status();
+    assert!(built.expect("cargo").success(), "the demo doesn't build");
+    let test = std::env::current_exe().expect("a path");
+    let target = test.ancestors().nth(2).expect("target/debug/deps/…");
+    target.join("three-services")
+}
+
+/// The traces in which each order is found.
+fn orders(spans: &[Span]) -> BTreeMap<String, BTreeSet<TraceId>> {
+    let mut orders = BTreeMap::<_, BTreeSet<_>>::new();
+    for span in spans {
+        if let Some(id) = span.attributes.get_str("order.id") {
+            orders.entry(id.to_owned()).or_default().insert(span.trace_id);
+        }
+    }
+    orders
+}
+
+#[tokio::test]
+async fn the_orders_are_whole_in_jaeger() {
+    let wanted = ["KAFKA_BROKERS", "OTEL_EXPORTER_OTLP_ENDPOINT", "JAEGER_QUERY"];
+    let Some([_, _, query]) = wanted
+        .map(native)
+        .into_iter()
+        .collect::<Option<Vec<_>>>()
+        .and_then(|all| <[String; 3]>::try_from(all).ok())
+    else {
+        return;
+    };
+    let output = Command::new(demo()).args(["--orders", &ORDERS.to_string()]).output();
+    let output = output.expect("the demo runs");
+    let said = String::from_utf8_lossy(&output.stdout).into_owned()
+        + &String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "the demo failed: {said}");
+
+    // What it sent is there when it ends; what Jaeger shows of it comes a little later.
+    let begin = Instant::now();
+    let spans = loop {
+        let spans = jaeger::spans(&query, "gateway").await.expect("an answer");
+        let forest = Forest::new(spans.clone());
+        let is_there = orders(&spans).len() >= ORDERS
+            && forest.judge(&Settings::complete()).is_unbroken()
+            && forest.traces().iter().all(|trace| trace.services().len() == 3);
+        if is_there || begin.elapsed() > PATIENCE {
+            break spans;
+        }
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    };
+    let forest = Forest::new(spans.clone());
+    let verdict = forest.judge(&Settings::complete());
+    for trace in forest.traces().iter().take(1) {
+        println!("{trace}");
+    }
+    println!("{}", verdict.summary);
+    assert!(verdict.is_unbroken(), "{verdict}");
+    let orders = orders(&spans);
+    assert_eq!(orders.len(), ORDERS, "{said}");
+    assert!(orders.values().all(|traces| traces.len() == 1), "an order is in pieces");
+    assert_eq!(forest.traces().len(), ORDERS);
+    for trace in forest.traces() {
+        let services: Vec<_> = trace.services().into_iter().collect();
+        assert_eq!(services, ["fulfilment", "gateway", "orders"]);
+        let consumers = trace.nodes().filter(|node| node.span().name.starts_with("process "));
+        assert!(consumers.count() > 0, "the trace ends before Kafka");
+    }
+}
