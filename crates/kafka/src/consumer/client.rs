@@ -79,7 +79,7 @@ impl<H: Hooks> FromClientConfigAndContext<H> for StreamConsumer<H> {
         let consumer = ours.create_with_context(HookedContext::new(hooks, Arc::clone(&state)))?;
         let interval = config.get("max.poll.interval.ms").and_then(|text| text.parse().ok());
         let interval = Duration::from_millis(interval.unwrap_or(MAX_POLL_INTERVAL));
-        let patience = (interval / 3).min(Duration::from_secs(1));
+        let patience = (interval / 4).min(Duration::from_secs(1));
         let client = Arc::new(Client { consumer, state, patience });
         let source: Arc<dyn Source> = Arc::clone(&client) as _;
         let settings = Arc::new(Settings::of(config));

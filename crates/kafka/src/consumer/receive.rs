@@ -1,7 +1,6 @@
 //! The way of a record out of the consumer.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering::SeqCst;
 
 use rdkafka::Message as _;
@@ -10,23 +9,24 @@ use rdkafka::consumer::Consumer;
 use rdkafka::error::KafkaError;
 
 use super::state::{Stashed, is_final};
-use super::{Hooks, StreamConsumer};
+use super::{Hooks, State, StreamConsumer};
 use crate::error::{Error, Failed};
 use crate::process::{Delivery, Pending};
 
 /// Somebody waits for a message: nobody else needs to poll.
-struct Receiving<'a>(&'a AtomicUsize);
+struct Receiving<'a>(&'a State);
 
 impl<'a> Receiving<'a> {
-    fn new(receivers: &'a AtomicUsize) -> Self {
-        receivers.fetch_add(1, SeqCst);
-        Receiving(receivers)
+    fn new(state: &'a State) -> Self {
+        state.polls.fetch_add(1, SeqCst);
+        state.receivers.fetch_add(1, SeqCst);
+        Receiving(state)
     }
 }
 
 impl Drop for Receiving<'_> {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, SeqCst);
+        self.0.receivers.fetch_sub(1, SeqCst);
     }
 }
 
@@ -48,7 +48,7 @@ impl<H: Hooks, O> StreamConsumer<H, O> {
     /// [`Error::Kafka`] when Kafka refuses for good.
     pub async fn recv(&self) -> Result<Option<Delivery<'_>>, Error> {
         let state = &self.client.state;
-        let _receiving = Receiving::new(&state.receivers);
+        let _receiving = Receiving::new(state);
         self.client.resume_all();
         loop {
             let woken = state.wake.notified();

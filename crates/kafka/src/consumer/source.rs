@@ -82,11 +82,16 @@ impl<H: Hooks> Source for Client<H> {
 
     fn rest(&self) -> BoxFuture<'_, Infallible> {
         async move {
+            let mut seen = None;
             loop {
-                if self.state.receivers.load(SeqCst) > 0 {
-                    // Somebody else waits for messages, and polls by that. He may have come just as
-                    // the partitions were paused.
-                    self.resume_all();
+                let polls = self.state.polls.load(SeqCst);
+                let is_polled = self.state.receivers.load(SeqCst) > 0;
+                if is_polled || seen.replace(polls) != Some(polls) {
+                    // Somebody else takes messages, or did a moment ago, and polls by that.
+                    if is_polled {
+                        // He may have come just as the partitions were paused.
+                        self.resume_all();
+                    }
                     tokio::time::sleep(self.patience).await;
                     continue;
                 }

@@ -39,6 +39,8 @@ pub(crate) struct State {
     pub(super) wake: Notify,
     /// How many wait for a message, and poll by doing so.
     pub(super) receivers: AtomicUsize,
+    /// How often somebody began to wait for one.
+    pub(super) polls: AtomicU64,
     /// Whether the partitions are paused, so that somebody can poll without wanting messages.
     pub(super) resting: AtomicBool,
     pub(super) closed: AtomicBool,

@@ -194,3 +194,43 @@ async fn what_was_handed_out_before_a_seek_acknowledges_nothing() {
     let committed = consumer.committed(PATIENCE).expect("an answer");
     assert_eq!(committed[0].offset, Some(1), "what comes again is not acknowledged before");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_long_handler_does_not_keep_others_from_receiving() {
+    let rig = Rig::new(2);
+    let producer = rig.producer();
+    let mut config = rig.config();
+    config.set("max.poll.interval.ms", "300");
+    let consumer = Arc::new(rig.consumer_of(&config));
+    send(&producer, 0, "long").await;
+    let begun = Arc::new(tokio::sync::Notify::new());
+    let release = Arc::new(tokio::sync::Notify::new());
+    let long = tokio::spawn({
+        let (consumer, begun, release) =
+            (Arc::clone(&consumer), Arc::clone(&begun), Arc::clone(&release));
+        async move {
+            let delivery = consumer.recv().await.expect("no error").expect("open");
+            delivery
+                .process(async |_| {
+                    begun.notify_one();
+                    release.notified().await;
+                    Ok::<_, String>(())
+                })
+                .await
+        }
+    });
+    soon("the long handler", begun.notified()).await;
+    // By now nobody else polls: the long handler's own task pauses the partitions and does.
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    for number in 0..20 {
+        let payload = number.to_string();
+        send(&producer, 1, &payload).await;
+        let delivery = soon("a record", consumer.recv()).await.expect("no error").expect("open");
+        let seen = delivery.process(async |message| Ok::<_, String>(text(message.payload()))).await;
+        assert_eq!(seen, Ok(payload));
+        // So long that it may pause them again.
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    release.notify_one();
+    soon("the long handler's end", long).await.expect("no panic").expect("it succeeds");
+}
