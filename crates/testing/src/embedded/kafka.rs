@@ -154,6 +154,8 @@ impl Kafka {
         config.set("group.id", group);
         config.set("group.protocol", "consumer");
         config.set("auto.offset.reset", "earliest");
+        // It answers a fetch when there are records or the time is up, and isn't woken by new ones.
+        config.set("fetch.wait.max.ms", "10");
         config
     }
 
