@@ -9,6 +9,7 @@ use throughline_core::semconv;
 
 use crate::env::{Env, SDK_DISABLED};
 use crate::error::InitError;
+use crate::guard::LineageGuard;
 use crate::layer::SpanFilter;
 use crate::logs::Logs;
 use crate::telemetry::Telemetry;
@@ -45,6 +46,7 @@ pub struct Builder {
     sampler: Option<Box<dyn ShouldSample>>,
     endpoint: Option<String>,
     shutdown_timeout: Duration,
+    guard: bool,
     spans: SpanFilter,
     logs: Logs,
 }
@@ -57,6 +59,7 @@ impl Builder {
             sampler: None,
             endpoint: None,
             shutdown_timeout: Duration::from_secs(5),
+            guard: true,
             spans: SpanFilter::default(),
             logs: Logs::json(),
         }
@@ -92,6 +95,13 @@ impl Builder {
     /// How long the shutdown may block to flush spans; 5 seconds unless set.
     pub fn shutdown_timeout(mut self, timeout: Duration) -> Self {
         self.shutdown_timeout = timeout;
+        self
+    }
+
+    /// Whether a [`LineageGuard`] counts and names roots that should have had a parent; it does
+    /// unless told otherwise.
+    pub fn lineage_guard(mut self, guard: bool) -> Self {
+        self.guard = guard;
         self
     }
 
@@ -166,15 +176,25 @@ impl Builder {
             builder = builder.with_max_links_per_span(limit);
         }
         install::check_propagators(env);
-        let mut pipeline = None;
+        let (mut pipeline, mut lineage) = (None, None);
         if enabled {
-            builder = builder.with_sampler(sampler::choose(env, self.sampler));
+            let sampler = sampler::choose(env, self.sampler);
+            let guard = self.guard.then(|| LineageGuard::boxed(sampler.clone()));
+            lineage = guard.as_ref().map(LineageGuard::lineage);
             if export::wanted(env)
                 && let Some((processor, running)) = export::start(env, self.endpoint)?
             {
-                builder = builder.with_span_processor(processor);
+                // One processor, whatever stands in it: the SDK copies each span for a second.
+                builder = match &guard {
+                    Some(guard) => builder.with_span_processor(guard.detail(processor)),
+                    None => builder.with_span_processor(processor),
+                };
                 pipeline = Some(running);
             }
+            builder = match guard {
+                Some(guard) => builder.with_sampler(guard),
+                None => builder.with_sampler(sampler),
+            };
         }
         let provider = builder.build();
         if !enabled {
@@ -182,7 +202,7 @@ impl Builder {
             // parent go on, where a sampler that says no would end its trace here.
             drop(provider.shutdown());
         }
-        let telemetry = Telemetry::new(provider, pipeline, self.shutdown_timeout);
+        let telemetry = Telemetry::new(provider, pipeline, lineage, self.shutdown_timeout);
         Ok(Parts { telemetry, spans: self.spans, logs })
     }
 }

@@ -59,6 +59,7 @@ mod diag;
 mod env;
 mod error;
 mod export;
+mod guard;
 mod install;
 mod layer;
 mod logs;
@@ -68,6 +69,7 @@ mod telemetry;
 
 pub use builder::{Builder, init};
 pub use error::{InitError, ShutdownError};
+pub use guard::{Lineage, LineageGuard, LostRoot, RootDetail};
 pub use layer::{SpanFilter, otel_layer};
 pub use logs::Logs;
 pub use telemetry::Telemetry;

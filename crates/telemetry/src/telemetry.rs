@@ -8,6 +8,7 @@ use crate::builder::Builder;
 use crate::diag;
 use crate::error::ShutdownError;
 use crate::export::Pipeline;
+use crate::guard::Lineage;
 use crate::install;
 
 /// Keeps telemetry going, and flushes the spans that have ended when it is dropped.
@@ -21,6 +22,7 @@ use crate::install;
 pub struct Telemetry {
     provider: SdkTracerProvider,
     pipeline: Option<Pipeline>,
+    lineage: Option<Lineage>,
     shutdown_timeout: Duration,
     subscriber_installed: bool,
     finished: bool,
@@ -35,9 +37,17 @@ impl Telemetry {
     pub(crate) fn new(
         provider: SdkTracerProvider,
         pipeline: Option<Pipeline>,
+        lineage: Option<Lineage>,
         shutdown_timeout: Duration,
     ) -> Self {
-        Self { provider, pipeline, shutdown_timeout, subscriber_installed: false, finished: false }
+        Self {
+            provider,
+            pipeline,
+            lineage,
+            shutdown_timeout,
+            subscriber_installed: false,
+            finished: false,
+        }
     }
 
     pub(crate) fn install_subscriber(&mut self, install: impl FnOnce(&SdkTracerProvider) -> bool) {
@@ -48,6 +58,12 @@ impl Telemetry {
     #[must_use]
     pub fn tracer_provider(&self) -> &SdkTracerProvider {
         &self.provider
+    }
+
+    /// What the [`LineageGuard`](crate::LineageGuard) counts; `None` if it was switched off.
+    #[must_use]
+    pub fn lineage(&self) -> Option<&Lineage> {
+        self.lineage.as_ref()
     }
 
     /// Whether [`Builder::init`] installed the `tracing` subscriber: `false` if the process had

@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 use opentelemetry::propagation::text_map_propagator::FieldIter;
 use opentelemetry::propagation::{Extractor, Injector, TextMapPropagator};
 use opentelemetry::trace::{
-    SpanContext, SpanId, TraceContextExt, TraceFlags, TraceId, TraceState, Tracer,
+    SpanBuilder, SpanContext, SpanId, SpanKind, TraceContextExt, TraceFlags, TraceId, TraceState,
+    Tracer,
 };
 use opentelemetry::{Context, global};
 use opentelemetry_sdk::trace::Sampler;
@@ -104,6 +105,11 @@ macro_rules! in_clean_env {
 pub(crate) use in_clean_env;
 
 /// In a child with variables that would fail it, unless it makes itself another without them.
+/// A span that is a root by right.
+fn work<T: Tracer>(tracer: &T) -> T::Span {
+    tracer.build(SpanBuilder::from_name("work").with_kind(SpanKind::Server))
+}
+
 #[test]
 fn the_environment_of_a_developer_fails_no_test() {
     for test in [
@@ -284,7 +290,7 @@ fn the_thread_ends() {
     let sink = Sink::start(Answer::Never);
     let builder = builder().shutdown_timeout(Duration::from_millis(100));
     let telemetry = builder.endpoint(&sink.url).init().unwrap();
-    drop(global::tracer("test").start("work"));
+    drop(work(&global::tracer("test")));
     assert_eq!(running(), 1);
     telemetry.shutdown().unwrap_err();
     // The export itself would go on for ten seconds.
@@ -315,7 +321,7 @@ fn many_spans() {
     let telemetry = builder().shutdown_timeout(Duration::from_secs(3)).init().unwrap();
     let tracer = global::tracer("test");
     for _ in 0..10 {
-        drop(tracer.start("work"));
+        drop(work(&tracer));
     }
     if let Err(error) = telemetry.shutdown() {
         eprintln!("shutdown: {error}");
@@ -330,7 +336,7 @@ fn outage() {
     }
     let telemetry = builder().init().unwrap();
     for _ in 0..2 {
-        drop(global::tracer("test").start("work"));
+        drop(work(&global::tracer("test")));
         telemetry.tracer_provider().force_flush().unwrap_err();
     }
     eprintln!("shutdown: {}", telemetry.shutdown().unwrap_err());
@@ -346,7 +352,7 @@ fn flood() {
     let tracer = global::tracer("test");
     for _ in 0..2 {
         for _ in 0..1000 {
-            drop(tracer.start("work"));
+            drop(work(&tracer));
         }
         telemetry.tracer_provider().force_flush().unwrap();
     }
@@ -364,7 +370,7 @@ fn scheduled() {
     let sink = Sink::start(Answer::Ok);
     let telemetry = builder().endpoint(&sink.url).init().unwrap();
     let start = Instant::now();
-    drop(global::tracer("test").start("work"));
+    drop(work(&global::tracer("test")));
     sink.wait_for(1);
     eprintln!("after {:?}", start.elapsed());
     assert!(start.elapsed() < Duration::from_secs(4), "that was the default of 5 s");
