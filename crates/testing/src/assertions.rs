@@ -27,6 +27,13 @@ pub enum Failure {
     /// Spans have lost their context.
     #[error("the context was lost:\n{0}")]
     Orphans(String),
+    /// Spans belong to no scope of a recorder.
+    #[error(
+        "started outside of every scope, in this test or in one beside it: {}; somebody lost the \
+         context on the way to where they were started",
+        .0.join(", ")
+    )]
+    Strays(Vec<String>),
     /// Spans were started and never ended.
     #[error("{} never ended: {}", if .0.len() == 1 { "a span" } else { "spans" }, .0.join(", "))]
     Open(Vec<String>),
@@ -82,6 +89,19 @@ impl Recorder {
         if verdict.is_unbroken() { Ok(()) } else { Err(Failure::Orphans(verdict.to_string())) }
     }
 
+    /// Whether no span was started outside of every [`scope`](Self::scope) while one of this
+    /// recorder was open.
+    ///
+    /// # Errors
+    ///
+    /// [`Failure::Strays`], with their names.
+    pub fn check_no_strays(&self) -> Result<(), Failure> {
+        match self.strays() {
+            strays if strays.is_empty() => Ok(()),
+            strays => Err(Failure::Strays(strays)),
+        }
+    }
+
     /// Whether every span that was started has ended, exactly once.
     ///
     /// # Errors
@@ -127,6 +147,16 @@ impl Recorder {
     #[track_caller]
     pub fn assert_no_orphans(&self) {
         assert(self.check_no_orphans());
+    }
+
+    /// [`check_no_strays`](Self::check_no_strays), asserting.
+    ///
+    /// # Panics
+    ///
+    /// When there is one, with its name.
+    #[track_caller]
+    pub fn assert_no_strays(&self) {
+        assert(self.check_no_strays());
     }
 
     /// [`check_all_ended`](Self::check_all_ended), asserting.

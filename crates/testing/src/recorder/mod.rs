@@ -108,6 +108,14 @@ impl Recorder {
         self.store.ended_twice()
     }
 
+    /// The names of spans that no [`scope`](Self::scope) owns, and that were started while one of
+    /// this recorder was open, beside others: they have lost their context, in this test or in one
+    /// that ran at the same time.
+    #[must_use]
+    pub fn strays(&self) -> Vec<String> {
+        self.store.strays()
+    }
+
     /// The traces of the spans that have ended.
     #[must_use]
     pub fn forest(&self) -> Forest {

@@ -26,9 +26,13 @@ impl Recorder {
     ///   server behind a real socket, say;
     /// - a span that has lost its context in a task of the same tokio runtime. It is kept so that
     ///   assertions can name it. `#[tokio::test]` gives each test a runtime; two scopes in one
-    ///   runtime at the same time see no such spans.
+    ///   runtime at the same time don't;
+    /// - a span that has lost its context on any other thread, while no other scope is open in the
+    ///   process.
     ///
-    /// What has lost its context on a thread that doesn't belong to the runtime is not seen.
+    /// Where several scopes are open, nobody can tell whose such a span is: each of them is told of
+    /// it, and [`assert_no_strays`](Self::assert_no_strays) fails by its name.
+    ///
     /// Code that was given a provider doesn't use the global one.
     ///
     /// ```
@@ -137,7 +141,10 @@ impl Registry {
             let store = routes.spans.get(&(trace, span)).or_else(|| routes.traces.get(&trace));
             store.and_then(Weak::upgrade)
         };
-        seen(parent).or_else(|| Context::map_current(seen)).or_else(|| routes.of_runtime())
+        seen(parent)
+            .or_else(|| Context::map_current(seen))
+            .or_else(|| routes.of_runtime())
+            .or_else(|| routes.only())
     }
 
     fn of_span(&self, id: (TraceId, SpanId)) -> Option<Arc<Store>> {
@@ -153,6 +160,13 @@ impl Routes {
         let (_, store) = open.next()?;
         open.all(|(_, other)| Arc::ptr_eq(store, other)).then(|| Arc::clone(store))
     }
+
+    /// The scope that is open, if there is only one in the process.
+    fn only(&self) -> Option<Arc<Store>> {
+        let ((_, store), others) = self.open.split_first()?;
+        let is_only = others.iter().all(|(_, other)| Arc::ptr_eq(store, other));
+        is_only.then(|| Arc::clone(store))
+    }
 }
 
 fn current_runtime() -> Option<runtime::Id> {
@@ -161,7 +175,10 @@ fn current_runtime() -> Option<runtime::Id> {
 
 impl Sink for Registry {
     fn started(&self, span: Span, parent: &Context) {
-        let Some(store) = self.route(parent) else { return };
+        let Some(store) = self.route(parent) else {
+            self.routes().open.iter().for_each(|(_, store)| store.stray(&span.name));
+            return;
+        };
         let mut routes = self.routes();
         routes.spans.insert((span.trace_id, span.span_id), Arc::downgrade(&store));
         routes.traces.insert(span.trace_id, Arc::downgrade(&store));

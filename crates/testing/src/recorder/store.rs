@@ -30,6 +30,8 @@ struct State {
     by_id: HashMap<(TraceId, SpanId), usize>,
     /// In the order of their ends.
     ended: Vec<usize>,
+    /// Names of spans that belong to no scope, and were started while this one was open.
+    strays: Vec<String>,
 }
 
 #[derive(Debug)]
@@ -71,6 +73,14 @@ impl Store {
         let state = self.state();
         let twice = state.spans.iter().filter(|kept| kept.calls > 1);
         twice.map(|kept| (kept.span.name.clone(), kept.calls)).collect()
+    }
+
+    pub(super) fn strays(&self) -> Vec<String> {
+        self.state().strays.clone()
+    }
+
+    pub(super) fn stray(&self, name: &str) {
+        self.state().strays.push(name.to_owned());
     }
 
     pub(super) fn clear(&self) {
