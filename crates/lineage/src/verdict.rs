@@ -141,7 +141,8 @@ pub const fn replacement(class: Class) -> Option<&'static str> {
         Class::Task => {
             Some("throughline::task::spawn (spawn_blocking; spawn_linked for a trace of its own)")
         }
-        Class::Grpc | Class::Kafka | Class::Sqs | Class::Process => None,
+        Class::Kafka => Some("throughline::kafka::FutureProducer"),
+        Class::Grpc | Class::Sqs | Class::Process => None,
     }
 }
 

@@ -66,16 +66,19 @@ fn the_verdict_knows_no_names() {
 
 #[test]
 fn inbound_breaks_are_classed_by_their_conventions() {
-    for (kind, attribute, class) in [
-        (Kind::Server, ("http.request.method", "GET"), Class::Http),
-        (Kind::Server, ("rpc.system.name", "grpc"), Class::Grpc),
-        (Kind::Consumer, ("messaging.system.name", "kafka"), Class::Kafka),
-        (Kind::Consumer, ("messaging.system.name", "aws.sqs"), Class::Sqs),
+    let (http, kafka) =
+        ("throughline::reqwest::ClientMiddleware", "throughline::kafka::FutureProducer");
+    for (kind, attribute, class, replacement) in [
+        (Kind::Server, ("http.request.method", "GET"), Class::Http, Some(http)),
+        (Kind::Server, ("rpc.system.name", "grpc"), Class::Grpc, None),
+        (Kind::Consumer, ("messaging.system.name", "kafka"), Class::Kafka, Some(kafka)),
+        (Kind::Consumer, ("messaging.system.name", "aws.sqs"), Class::Sqs, None),
     ] {
         let root = span(1, 1, "root").kind(kind).with(attribute.0, attribute.1);
         assert!(judge([root.clone()]).is_unbroken(), "nobody expected a parent of {class}");
         let verdict = judge([root.expecting()]);
         assert_eq!(verdict.breaks[0].class, class);
+        assert_eq!(verdict.breaks[0].replacement, replacement);
     }
 }
 
