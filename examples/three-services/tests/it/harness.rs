@@ -1,0 +1,53 @@
+//! What every test needs to run the demo.
+
+use std::path::PathBuf;
+use std::process::{Command, Output};
+
+pub(crate) fn demo() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_three-services"));
+    // Whatever the environment of the tests says, these spans are judged here.
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("OTEL_") {
+            command.env_remove(name);
+        }
+    }
+    command.env_remove("RUST_LOG");
+    command
+}
+
+pub(crate) struct Said {
+    pub(crate) code: Option<i32>,
+    pub(crate) out: String,
+    pub(crate) err: String,
+}
+
+impl Said {
+    pub(crate) fn closing(&self) -> &str {
+        self.out.lines().last().unwrap_or_default()
+    }
+}
+
+#[track_caller]
+pub(crate) fn run(args: &[&str]) -> Said {
+    said(demo().args(args).output().expect("the demo starts"))
+}
+
+pub(crate) fn said(Output { status, stdout, stderr }: Output) -> Said {
+    Said {
+        code: status.code(),
+        out: String::from_utf8(stdout).expect("UTF-8"),
+        err: String::from_utf8(stderr).expect("UTF-8"),
+    }
+}
+
+/// A file of this test's own.
+pub(crate) fn file(name: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("{}-{name}", std::process::id()))
+}
+
+#[track_caller]
+pub(crate) fn assert_contains(text: &str, parts: &[&str]) {
+    for part in parts {
+        assert!(text.contains(part), "no {part:?} in:\n{text}");
+    }
+}

@@ -1,0 +1,61 @@
+//! What becomes of an order.
+
+use crate::harness::{assert_contains, run};
+
+#[test]
+fn an_order_is_one_trace() {
+    let demo = run(&[]);
+    assert_eq!(demo.code, Some(0), "{}{}", demo.out, demo.err);
+    assert!(
+        demo.closing().starts_with("PASS  3 orders in 3 traces, 30 spans, 3 services, 0 orphans"),
+        "{}",
+        demo.out
+    );
+    assert_contains(&demo.out, &["POST /orders/{id}/state", "◀ slowest"]);
+}
+
+/// The tree of an order: who is whose parent. Of what runs at the same time, nobody knows which
+/// starts first.
+#[test]
+fn an_order_is_this_tree() {
+    let demo = run(&["--json", "--orders", "1"]);
+    let json: serde_json::Value = serde_json::from_str(&demo.out).expect("JSON");
+    assert_eq!(json["passed"], true, "{}", demo.out);
+    assert_eq!(json["orders"], 1);
+    let spans = json["traces"][0]["spans"].as_array().expect("spans");
+    let label = |span: &serde_json::Value| {
+        let part = |key: &str| span[key].as_str().unwrap_or_default().to_owned();
+        format!("{} {} {}", part("service"), part("kind"), part("name"))
+    };
+    let mut edges: Vec<_> = spans
+        .iter()
+        .map(|span| {
+            let parent = spans.iter().find(|other| other["span_id"] == span["parent_span_id"]);
+            format!("{} > {}", parent.map_or_else(String::new, label), label(span))
+        })
+        .collect();
+    edges.sort();
+    assert_eq!(
+        edges,
+        [
+            " > gateway server POST /orders",
+            "fulfilment client POST > gateway server POST /orders/{id}/state",
+            "fulfilment server POST /shipments > fulfilment client POST",
+            "fulfilment server POST /shipments > fulfilment internal pack",
+            "gateway client POST > orders server POST /orders",
+            "gateway server POST /orders > gateway client POST",
+            "orders client POST > fulfilment server POST /shipments",
+            "orders server POST /orders > orders client POST",
+            "orders server POST /orders > orders internal audit",
+            "orders server POST /orders > orders internal reserve",
+        ]
+    );
+}
+
+#[test]
+fn many_orders_at_once_are_as_many_traces() {
+    let demo = run(&["--orders", "200", "--concurrency", "20", "--trees", "0"]);
+    assert_eq!(demo.code, Some(0), "{}{}", demo.out, demo.err);
+    let closing = "PASS  200 orders in 200 traces, 2000 spans, 3 services, 0 orphans";
+    assert!(demo.closing().starts_with(closing), "{}", demo.out);
+}
