@@ -10,9 +10,13 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use reqwest::Url;
 use throughline::lineage::Class;
 
+const SURROUNDINGS: &str = "\
+Kafka and the collector are embedded, unless KAFKA_BROKERS (host:port) or OTEL_EXPORTER_OTLP_ENDPOINT
+names one that is there already. `orders` and `fulfilment`, started by hand, need KAFKA_BROKERS.";
+
 /// Three services, one unbroken trace an order.
 #[derive(Debug, Parser)]
-#[command(version, args_conflicts_with_subcommands = true)]
+#[command(version, args_conflicts_with_subcommands = true, after_help = SURROUNDINGS)]
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Option<Command>,
@@ -28,9 +32,9 @@ pub(crate) enum Command {
     Verdict(VerdictArgs),
     /// The public edge, and the internal port for callbacks
     Gateway(GatewayArgs),
-    /// Takes orders, hands them on, keeps an audit trail in a spawned task
+    /// Takes orders, hands them on, keeps an audit trail in a spawned task, announces them on Kafka
     Orders(OrdersArgs),
-    /// Packs the goods and calls the gateway back
+    /// Packs the goods, schedules what is announced on Kafka, and calls the gateway back
     Fulfilment(FulfilmentArgs),
 }
 
@@ -42,9 +46,12 @@ pub(crate) struct DemoArgs {
     /// How many orders to have under way at once
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1_000))]
     pub(crate) concurrency: u32,
-    /// Swap one call for the raw library's (http, spawn), or each in its turn (all)
+    /// Swap one call for the raw library's (http, kafka, spawn), or each in its turn (all)
     #[arg(long = "break", value_name = "LEG")]
     pub(crate) broken: Option<BreakArg>,
+    /// Let the first event of the run fail: it comes again, in the same trace
+    #[arg(long)]
+    pub(crate) fail_once: bool,
     /// How many traces to show as trees
     #[arg(long, default_value_t = 3)]
     pub(crate) trees: usize,
@@ -120,6 +127,9 @@ pub(crate) struct OrdersArgs {
 pub(crate) struct FulfilmentArgs {
     #[command(flatten)]
     pub(crate) service: ServiceArgs,
+    /// Fail at the first event; it comes again
+    #[arg(long)]
+    pub(crate) fail_once: bool,
 }
 
 /// A place where a context has to be carried on.
@@ -127,6 +137,8 @@ pub(crate) struct FulfilmentArgs {
 pub(crate) enum Leg {
     /// gateway → orders, by a plain `reqwest` client
     Http,
+    /// orders → fulfilment, by `rdkafka`'s own `FutureProducer`
+    Kafka,
     /// the audit task of orders, by `tokio::spawn`
     Spawn,
 }
@@ -136,6 +148,7 @@ impl Leg {
     pub(crate) fn class(self) -> Class {
         match self {
             Leg::Http => Class::Http,
+            Leg::Kafka => Class::Kafka,
             Leg::Spawn => Class::Task,
         }
     }

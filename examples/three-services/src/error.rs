@@ -6,8 +6,13 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::str::FromStr;
 
+use throughline::kafka::rdkafka::error::KafkaError;
 use throughline::lineage::otlp::ReadError;
 use throughline::telemetry::InitError;
+use throughline_testing::embedded;
+
+use crate::legs::kafka::TOPIC;
+use crate::services::BROKERS;
 
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
@@ -25,6 +30,12 @@ pub(crate) enum Error {
     Telemetry { service: &'static str, cause: InitError },
     #[error("{service}: {url} is no address of a service: {cause}")]
     Url { service: &'static str, url: reqwest::Url, cause: <reqwest::Url as FromStr>::Err },
+    #[error("{service}: no Kafka is known; set {BROKERS} to its address, as host:port")]
+    NoBrokers { service: &'static str },
+    #[error("{service}: {cause}")]
+    Kafka { service: &'static str, cause: KafkaError },
+    #[error("{service}: {cause}")]
+    Events { service: &'static str, cause: throughline::kafka::Error },
     #[error("{service} stopped before it was ready ({how}){said}")]
     NotStarted { service: &'static str, how: String, said: String },
     #[error(
@@ -41,6 +52,12 @@ pub(crate) enum Error {
     Interrupted,
     #[error("the embedded collector: {0}")]
     Collector(String),
+    #[error(transparent)]
+    EmbeddedKafka(embedded::KafkaError),
+    #[error(
+        "{service}: cannot find or create the topic `{TOPIC}` at {brokers}, where {BROKERS} says that Kafka is: {cause}"
+    )]
+    Topic { service: &'static str, brokers: String, cause: KafkaError },
     #[error("cannot start a runtime, or a service's process: {0}")]
     Start(io::Error),
     #[error("cannot read spans from {path}: {cause}", path = path.display())]

@@ -17,6 +17,11 @@ pub(crate) struct PlacedOrder {
     pub(crate) callback: String,
 }
 
+/// The goods are in their box.
+pub(crate) const PACKED: &str = "packed";
+/// The shipment has its place in a lorry, and nothing is left to do.
+pub(crate) const SCHEDULED: &str = "scheduled";
+
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub(crate) struct OrderState {
     pub(crate) state: String,

@@ -14,7 +14,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::cli::Leg;
 use crate::error::Error;
-use crate::services::LISTENING;
+use crate::services::{BROKERS, LISTENING};
 
 const START: Duration = Duration::from_secs(20);
 const STOP: Duration = Duration::from_secs(15);
@@ -30,10 +30,18 @@ pub(crate) enum Sink {
     Elsewhere,
 }
 
+/// What the services are to run with.
+pub(crate) struct Setup<'a> {
+    pub(crate) sink: &'a Sink,
+    /// Where Kafka is.
+    pub(crate) brokers: &'a str,
+    pub(crate) broken: Option<Leg>,
+    pub(crate) fail_once: bool,
+    pub(crate) show_logs: bool,
+}
+
 pub(crate) struct Children<'a> {
-    sink: &'a Sink,
-    broken: Option<Leg>,
-    show_logs: bool,
+    setup: Setup<'a>,
     executable: std::path::PathBuf,
     running: Vec<Service>,
 }
@@ -55,14 +63,15 @@ struct Listening {
 }
 
 impl<'a> Children<'a> {
-    pub(crate) fn new(sink: &'a Sink, broken: Option<Leg>, show_logs: bool) -> Result<Self, Error> {
+    pub(crate) fn new(setup: Setup<'a>) -> Result<Self, Error> {
         let executable = std::env::current_exe().map_err(Error::Start)?;
-        Ok(Children { sink, broken, show_logs, executable, running: Vec::new() })
+        Ok(Children { setup, executable, running: Vec::new() })
     }
 
     /// Starts the three, the last one to be called first; the address of the first.
     pub(crate) async fn start(&mut self, port: u16) -> Result<String, Error> {
-        let fulfilment = self.start_one("fulfilment", 0, &[]).await?;
+        let fail_once: &[_] = if self.setup.fail_once { &["--fail-once"] } else { &[] };
+        let fulfilment = self.start_one("fulfilment", 0, fail_once).await?;
         let orders = self.start_one("orders", 0, &["--fulfilment", &fulfilment]).await?;
         let gateway = self.start_one("gateway", port, &["--orders", &orders]).await?;
         Ok(gateway)
@@ -76,10 +85,11 @@ impl<'a> Children<'a> {
     ) -> Result<String, Error> {
         let mut command = Command::new(&self.executable);
         command.arg(name).args(["--port", &port.to_string(), "--stop-with-stdin"]).args(args);
-        if let Some(leg) = self.broken {
+        if let Some(leg) = self.setup.broken {
             command.args(["--break", &leg.to_string()]);
         }
-        if let Sink::Here(endpoint) = self.sink {
+        let show_logs = self.setup.show_logs;
+        if let Sink::Here(endpoint) = self.setup.sink {
             // What the user's environment says of exporters and samplers is meant for his own.
             for (variable, _) in std::env::vars_os() {
                 if variable.to_string_lossy().starts_with("OTEL_") {
@@ -90,6 +100,7 @@ impl<'a> Children<'a> {
             command.env("NO_PROXY", "127.0.0.1");
         }
         command.env("OTEL_SERVICE_NAME", name);
+        command.env(BROKERS, self.setup.brokers);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         // A Ctrl-C is for the demo, which stops them in order.
         command.process_group(0).kill_on_drop(true);
@@ -99,10 +110,10 @@ impl<'a> Children<'a> {
         let stdin = process.stdin.take();
         let mut readers = Vec::new();
         if let Some(stderr) = stderr {
-            let keep = keep(BufReader::new(stderr), Arc::clone(&log), self.show_logs);
+            let keep = keep(BufReader::new(stderr), Arc::clone(&log), show_logs);
             readers.push(tokio::spawn(keep));
         }
-        let listening = listening(stdout, Arc::clone(&log), self.show_logs);
+        let listening = listening(stdout, Arc::clone(&log), show_logs);
         self.running.push(Service { name, process, _stdin: stdin, log, readers });
         match timeout(START, listening).await {
             Ok(Some(Listening { url, reader })) => {

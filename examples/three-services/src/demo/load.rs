@@ -1,6 +1,10 @@
 //! Customers: clients from outside, who know nothing of traces.
 
 use std::fmt;
+use std::time::Duration;
+
+use reqwest::{Response, StatusCode};
+use tokio::task::{JoinError, JoinSet};
 
 use crate::error::Error;
 use crate::order::Order;
@@ -14,6 +18,9 @@ pub(crate) struct Placed {
     /// Warnings and errors of the services, a line each.
     pub(crate) complaints: String,
 }
+
+/// How long an order may take from where it is taken to where nothing is left to do.
+pub(super) const PATIENCE: Duration = Duration::from_secs(20);
 
 /// How many failures are told one by one.
 const TOLD: usize = 5;
@@ -44,16 +51,45 @@ impl Placed {
     }
 }
 
-pub(crate) async fn place(gateway: &str, orders: u32, concurrency: u32) -> Result<Placed, Error> {
+/// Why an order failed.
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    #[error("{id} was answered {status}")]
+    Refused { id: String, status: StatusCode },
+    #[error("{id} failed: {cause}")]
+    Failed { id: String, cause: reqwest::Error },
+    /// As others will: it makes no sense to place more.
+    #[error(
+        "{id} was taken, but its shipment wasn't scheduled within {patience:?}: its event is stuck between orders and fulfilment"
+    )]
+    Stuck { id: String, patience: Duration },
+    #[error("{id} was not placed, since another one got stuck")]
+    NotPlaced { id: String },
+}
+
+/// Places the orders, and waits for each until everything is done, what its customer doesn't wait
+/// for included: then nothing is on its way any more, and the services can be stopped.
+pub(crate) async fn place(
+    gateway: &str,
+    orders: u32,
+    concurrency: u32,
+    patience: Duration,
+) -> Result<Placed, Error> {
     let http = reqwest::Client::builder().no_proxy().build();
     let http = http.map_err(|error| Error::Customer(error.to_string()))?;
     let mut placed = Placed { orders, ..Placed::default() };
-    let mut running = tokio::task::JoinSet::new();
+    let mut running = JoinSet::new();
+    let mut is_stuck = false;
     for number in 1..=orders {
         if running.len() == concurrency as usize {
-            placed.note(running.join_next().await);
+            is_stuck |= placed.note(running.join_next().await);
         }
-        running.spawn(place_one(http.clone(), format!("{gateway}/orders"), number));
+        let order = order(number);
+        if is_stuck {
+            placed.failures.push(Failure::NotPlaced { id: order.id }.to_string());
+        } else {
+            running.spawn(place_one(http.clone(), format!("{gateway}/orders"), order, patience));
+        }
     }
     while let Some(result) = running.join_next().await {
         placed.note(Some(result));
@@ -62,22 +98,80 @@ pub(crate) async fn place(gateway: &str, orders: u32, concurrency: u32) -> Resul
 }
 
 impl Placed {
-    fn note(&mut self, result: Option<Result<Result<(), String>, tokio::task::JoinError>>) {
+    /// Whether the order got stuck.
+    fn note(&mut self, result: Option<Result<Result<(), Failure>, JoinError>>) -> bool {
         match result {
-            Some(Ok(Err(failure))) => self.failures.push(failure),
-            Some(Err(error)) => self.failures.push(error.to_string()),
-            Some(Ok(Ok(()))) | None => {}
+            Some(Ok(Err(failure))) => {
+                self.failures.push(failure.to_string());
+                matches!(failure, Failure::Stuck { .. })
+            }
+            Some(Err(error)) => {
+                self.failures.push(error.to_string());
+                false
+            }
+            Some(Ok(Ok(()))) | None => false,
         }
     }
 }
 
-async fn place_one(http: reqwest::Client, url: String, number: u32) -> Result<(), String> {
+fn order(number: u32) -> Order {
     let items = ["teapot", "kettle", "cup"];
     let item = items[number as usize % items.len()].to_owned();
-    let order = Order { id: format!("order-{number}"), item, quantity: 1 + number % 4 };
-    match http.post(url).json(&order).send().await {
+    Order { id: format!("order-{number}"), item, quantity: 1 + number % 4 }
+}
+
+async fn place_one(
+    http: reqwest::Client,
+    orders: String,
+    order: Order,
+    patience: Duration,
+) -> Result<(), Failure> {
+    let answer = http.post(&orders).json(&order).send().await;
+    let id = order.id;
+    taken(&id, answer)?;
+    // This one is answered when everything is done.
+    match http.get(format!("{orders}/{id}/done")).timeout(patience).send().await {
+        Err(error) if error.is_timeout() => Err(Failure::Stuck { id, patience }),
+        answer => taken(&id, answer),
+    }
+}
+
+fn taken(id: &str, answer: reqwest::Result<Response>) -> Result<(), Failure> {
+    let id = id.to_owned();
+    match answer {
         Ok(answer) if answer.status().is_success() => Ok(()),
-        Ok(answer) => Err(format!("{} was answered {}", order.id, answer.status())),
-        Err(error) => Err(format!("{} failed: {error}", order.id)),
+        Ok(answer) => Err(Failure::Refused { id, status: answer.status() }),
+        Err(cause) => Err(Failure::Failed { id, cause }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::Router;
+    use axum::http::StatusCode;
+    use axum::routing::{get, post};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn orders_that_get_stuck_are_told_and_no_more_are_placed() -> Result<(), Error> {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.map_err(Error::Start)?;
+        let gateway = format!("http://{}", listener.local_addr().map_err(Error::Start)?);
+        let routes = Router::new()
+            .route("/orders", post(async || StatusCode::CREATED))
+            .route("/orders/{id}/done", get(std::future::pending::<StatusCode>));
+        tokio::spawn(async move { axum::serve(listener, routes).await });
+
+        let placed = place(&gateway, 5, 2, Duration::from_millis(50)).await?;
+        let stuck = |id| {
+            format!(
+                "order-{id} was taken, but its shipment wasn't scheduled within 50ms: its event is stuck between orders and fulfilment"
+            )
+        };
+        let not_placed = |id| format!("order-{id} was not placed, since another one got stuck");
+        let mut failures = placed.failures;
+        failures.sort();
+        assert_eq!(failures, [stuck(1), stuck(2), not_placed(3), not_placed(4), not_placed(5)]);
+        Ok(())
     }
 }

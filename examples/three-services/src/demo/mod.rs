@@ -1,5 +1,6 @@
 //! The demo: start, order, stop, judge.
 
+mod broker;
 mod children;
 mod compare;
 mod load;
@@ -12,7 +13,8 @@ use throughline::lineage::Span;
 use throughline_testing::embedded::Collector;
 use tokio::signal::unix::{SignalKind, signal};
 
-use self::children::{Children, Sink};
+use self::broker::Broker;
+use self::children::{Children, Setup, Sink};
 use self::load::Placed;
 use crate::cli::{BreakArg, DemoArgs, Leg};
 use crate::error::Error;
@@ -96,7 +98,14 @@ async fn elsewhere(args: &DemoArgs, broken: Option<Leg>) -> Result<ExitCode, Err
 async fn place_orders(args: &DemoArgs, broken: Option<Leg>, sink: &Sink) -> Result<Placed, Error> {
     let mut interrupt = signal(SignalKind::interrupt()).map_err(Error::Start)?;
     let mut terminate = signal(SignalKind::terminate()).map_err(Error::Start)?;
-    let mut children = Children::new(sink, broken, args.logs)?;
+    let broker = Broker::ready()?;
+    let mut children = Children::new(Setup {
+        sink,
+        brokers: broker.brokers(),
+        broken,
+        fail_once: args.fail_once,
+        show_logs: args.logs,
+    })?;
     let result = tokio::select! {
         result = start_and_place(args, &mut children) => result,
         _ = interrupt.recv() => Err(Error::Interrupted),
@@ -117,7 +126,7 @@ async fn place_orders(args: &DemoArgs, broken: Option<Leg>, sink: &Sink) -> Resu
 async fn start_and_place(args: &DemoArgs, children: &mut Children<'_>) -> Result<Placed, Error> {
     let gateway = children.start(args.port).await?;
     tokio::select! {
-        placed = load::place(&gateway, args.orders, args.concurrency) => placed,
+        placed = load::place(&gateway, args.orders, args.concurrency, load::PATIENCE) => placed,
         died = children.one_dies() => Err(died),
     }
 }

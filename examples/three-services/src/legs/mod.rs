@@ -2,4 +2,5 @@
 //! the raw library is called instead.
 
 pub(crate) mod http;
+pub(crate) mod kafka;
 pub(crate) mod spawn;

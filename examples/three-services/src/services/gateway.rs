@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::process::ExitCode;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
@@ -11,12 +11,13 @@ use axum::{Json, Router};
 use reqwest::Url;
 use throughline::axum::ServerLayer;
 use throughline::boundary;
+use tokio::sync::watch;
 
 use super::{announce, client, endpoint, handed_on, listen, raw_client, serve, stop, url};
 use crate::cli::{GatewayArgs, Leg};
 use crate::error::Error;
 use crate::legs::http::OrdersClient;
-use crate::order::{Order, OrderState, PlacedOrder};
+use crate::order::{Order, OrderState, PlacedOrder, SCHEDULED};
 
 const NAME: &str = "gateway";
 
@@ -28,7 +29,8 @@ struct Gateway {
     orders: Url,
     http: OrdersClient,
     callback: String,
-    states: Mutex<HashMap<String, String>>,
+    /// How far each order is.
+    states: watch::Sender<HashMap<String, String>>,
 }
 
 async fn start(args: GatewayArgs) -> Result<(), Error> {
@@ -46,13 +48,15 @@ async fn start(args: GatewayArgs) -> Result<(), Error> {
             Some(callback) => callback.as_str().trim_end_matches('/').to_owned(),
             None => url(NAME, &internal)?,
         },
-        states: Mutex::default(),
+        states: watch::Sender::default(),
     });
     let public_routes = Router::new()
         .route("/orders", post(place_order))
         .route("/orders/{id}", get(order_state))
         // Anybody may call here: a new trace for each request, whatever it claims to belong to.
         .layer(ServerLayer::public_edge())
+        // Behind the layer: whoever waits for an order to be done makes no span.
+        .route("/orders/{id}/done", get(until_done))
         .with_state(Arc::clone(&gateway));
     let internal_routes = Router::new()
         .route("/orders/{id}/state", post(report_state))
@@ -83,7 +87,7 @@ async fn order_state(
     State(gateway): State<Arc<Gateway>>,
     Path(id): Path<String>,
 ) -> Result<Json<OrderState>, StatusCode> {
-    let states = gateway.states.lock().unwrap_or_else(PoisonError::into_inner);
+    let states = gateway.states.borrow();
     let state = states.get(&id).ok_or(StatusCode::NOT_FOUND)?;
     Ok(Json(OrderState { state: state.clone() }))
 }
@@ -94,6 +98,16 @@ async fn report_state(
     Json(OrderState { state }): Json<OrderState>,
 ) -> StatusCode {
     boundary().set_attribute("order.id", id.clone());
-    gateway.states.lock().unwrap_or_else(PoisonError::into_inner).insert(id, state);
+    gateway.states.send_modify(|states| drop(states.insert(id, state)));
     StatusCode::NO_CONTENT
+}
+
+/// Answers when everything is done for an order, what nobody waits for included.
+async fn until_done(State(gateway): State<Arc<Gateway>>, Path(id): Path<String>) -> StatusCode {
+    let mut states = gateway.states.subscribe();
+    let done = states.wait_for(|states| states.get(&id).is_some_and(|state| state == SCHEDULED));
+    match done.await {
+        Ok(_) => StatusCode::NO_CONTENT,
+        Err(_) => StatusCode::SERVICE_UNAVAILABLE,
+    }
 }

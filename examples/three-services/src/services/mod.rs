@@ -28,6 +28,9 @@ use crate::error::Error;
 /// record, which `RUST_LOG` could filter away.
 pub(crate) const LISTENING: &str = "listening at ";
 
+/// Where Kafka is, for those who need it.
+pub(crate) const BROKERS: &str = "KAFKA_BROKERS";
+
 /// Runs a service: telemetry first and last, so that every span between is sent.
 fn run<F: Future<Output = Result<(), Error>>>(
     service: &'static str,
@@ -57,6 +60,16 @@ async fn listen(
         io::ErrorKind::AddrInUse => Error::PortTaken { service, flag, address },
         _ => Error::Listen { service, address, cause },
     })
+}
+
+/// Where Kafka is.
+fn brokers(service: &'static str) -> Result<String, Error> {
+    brokers_given().ok_or(Error::NoBrokers { service })
+}
+
+/// Where the environment says that Kafka is, if it does.
+pub(crate) fn brokers_given() -> Option<String> {
+    std::env::var(BROKERS).ok().filter(|brokers| !brokers.trim().is_empty())
 }
 
 fn url(service: &'static str, listener: &TcpListener) -> Result<String, Error> {

@@ -1,4 +1,4 @@
-//! Takes orders, hands them on, and keeps an audit trail.
+//! Takes orders, hands them on, keeps an audit trail, and announces what is placed.
 
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,12 +13,13 @@ use reqwest_middleware::ClientWithMiddleware;
 use throughline::axum::ServerLayer;
 use throughline::boundary;
 use tokio::task::JoinHandle;
-use tracing::{info, instrument};
+use tracing::{info, instrument, warn};
 
-use super::{announce, client, endpoint, handed_on, listen, serve, stop};
+use super::{announce, brokers, client, endpoint, handed_on, listen, serve, stop};
 use crate::cli::{Leg, OrdersArgs};
 use crate::error::Error;
 use crate::legs;
+use crate::legs::kafka::Announcer;
 use crate::order::{Order, PlacedOrder};
 
 const NAME: &str = "orders";
@@ -30,6 +31,7 @@ pub(crate) fn run(args: OrdersArgs) -> Result<ExitCode, Error> {
 struct Orders {
     fulfilment: Url,
     http: ClientWithMiddleware,
+    announcer: Announcer,
     audits_raw: bool,
     /// Tasks that nobody waits for, until the service stops.
     audits: Mutex<Vec<JoinHandle<()>>>,
@@ -37,10 +39,14 @@ struct Orders {
 
 async fn start(args: OrdersArgs) -> Result<(), Error> {
     let listener = listen(NAME, "port", args.service.host, args.service.port).await?;
+    let is_raw = |leg| args.service.broken == Some(leg);
+    let announcer = Announcer::new(&brokers(NAME)?, is_raw(Leg::Kafka))
+        .map_err(|cause| Error::Kafka { service: NAME, cause })?;
     let orders = Arc::new(Orders {
         fulfilment: endpoint(NAME, &args.fulfilment, "shipments")?,
         http: client(),
-        audits_raw: args.service.broken == Some(Leg::Spawn),
+        announcer,
+        audits_raw: is_raw(Leg::Spawn),
         audits: Mutex::default(),
     });
     let routes = Router::new()
@@ -55,6 +61,10 @@ async fn start(args: OrdersArgs) -> Result<(), Error> {
     for audit in audits {
         // One that panicked has said so.
         let _ended = audit.await;
+    }
+    let flushed = tokio::task::spawn_blocking(move || orders.announcer.flush()).await;
+    if let Ok(Err(error)) = flushed {
+        warn!("not every order that was placed is announced: {error}");
     }
     Ok(())
 }
@@ -73,7 +83,14 @@ async fn take_order(
         audits.push(audit);
     }
     let answer = orders.http.post(orders.fulfilment.clone()).json(&placed).send().await;
-    handed_on("fulfilment", &order.id, answer)
+    handed_on("fulfilment", &order.id, answer)?;
+    match orders.announcer.announce(&placed).await {
+        Ok(()) => Ok(StatusCode::CREATED),
+        Err(error) => {
+            boundary().fail(&*error);
+            Err(StatusCode::BAD_GATEWAY)
+        }
+    }
 }
 
 #[instrument(skip_all, fields(item = order.item, quantity = order.quantity))]

@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 use std::process::{Command, Output};
 
+use serde_json::Value;
+
 pub(crate) fn demo() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_three-services"));
     // Whatever the environment of the tests says, these spans are judged here.
@@ -11,7 +13,7 @@ pub(crate) fn demo() -> Command {
             command.env_remove(name);
         }
     }
-    command.env_remove("RUST_LOG");
+    command.env_remove("RUST_LOG").env_remove("KAFKA_BROKERS");
     command
 }
 
@@ -50,4 +52,23 @@ pub(crate) fn assert_contains(text: &str, parts: &[&str]) {
     for part in parts {
         assert!(text.contains(part), "no {part:?} in:\n{text}");
     }
+}
+
+/// Who is whose parent in a trace of `--json`, sorted.
+pub(crate) fn edges(trace: &Value) -> Vec<String> {
+    let spans = trace["spans"].as_array().expect("spans");
+    let label = |span: &Value| {
+        let part = |key: &str| span[key].as_str().unwrap_or_default().to_owned();
+        let error = if span["status"] == "error" { " failed" } else { "" };
+        format!("{} {} {}{error}", part("service"), part("kind"), part("name"))
+    };
+    let mut edges: Vec<_> = spans
+        .iter()
+        .map(|span| {
+            let parent = spans.iter().find(|other| other["span_id"] == span["parent_span_id"]);
+            format!("{} > {}", parent.map_or_else(String::new, label), label(span))
+        })
+        .collect();
+    edges.sort();
+    edges
 }

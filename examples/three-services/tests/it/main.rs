@@ -2,7 +2,11 @@
 
 #![allow(clippy::expect_used, clippy::panic)]
 
+// Elsewhere a machine has but one address to itself.
+#[cfg(target_os = "linux")]
+mod addresses;
 mod harness;
+mod kafka;
 mod orders;
 #[cfg(target_os = "linux")]
 mod processes;

@@ -1,13 +1,13 @@
 //! What becomes of an order.
 
-use crate::harness::{assert_contains, run};
+use crate::harness::{assert_contains, edges, run};
 
 #[test]
 fn an_order_is_one_trace() {
     let demo = run(&[]);
     assert_eq!(demo.code, Some(0), "{}{}", demo.out, demo.err);
     assert!(
-        demo.closing().starts_with("PASS  3 orders in 3 traces, 30 spans, 3 services, 0 orphans"),
+        demo.closing().starts_with("PASS  3 orders in 3 traces, 45 spans, 3 services, 0 orphans"),
         "{}",
         demo.out
     );
@@ -22,32 +22,25 @@ fn an_order_is_this_tree() {
     let json: serde_json::Value = serde_json::from_str(&demo.out).expect("JSON");
     assert_eq!(json["passed"], true, "{}", demo.out);
     assert_eq!(json["orders"], 1);
-    let spans = json["traces"][0]["spans"].as_array().expect("spans");
-    let label = |span: &serde_json::Value| {
-        let part = |key: &str| span[key].as_str().unwrap_or_default().to_owned();
-        format!("{} {} {}", part("service"), part("kind"), part("name"))
-    };
-    let mut edges: Vec<_> = spans
-        .iter()
-        .map(|span| {
-            let parent = spans.iter().find(|other| other["span_id"] == span["parent_span_id"]);
-            format!("{} > {}", parent.map_or_else(String::new, label), label(span))
-        })
-        .collect();
-    edges.sort();
+    let edges = edges(&json["traces"][0]);
     assert_eq!(
         edges,
         [
             " > gateway server POST /orders",
             "fulfilment client POST > gateway server POST /orders/{id}/state",
+            "fulfilment client POST > gateway server POST /orders/{id}/state",
+            "fulfilment consumer process placed-orders > fulfilment client POST",
+            "fulfilment consumer process placed-orders > fulfilment internal schedule",
             "fulfilment server POST /shipments > fulfilment client POST",
             "fulfilment server POST /shipments > fulfilment internal pack",
             "gateway client POST > orders server POST /orders",
             "gateway server POST /orders > gateway client POST",
             "orders client POST > fulfilment server POST /shipments",
+            "orders producer send placed-orders > fulfilment consumer process placed-orders",
             "orders server POST /orders > orders client POST",
             "orders server POST /orders > orders internal audit",
             "orders server POST /orders > orders internal reserve",
+            "orders server POST /orders > orders producer send placed-orders",
         ]
     );
 }
@@ -56,6 +49,6 @@ fn an_order_is_this_tree() {
 fn many_orders_at_once_are_as_many_traces() {
     let demo = run(&["--orders", "200", "--concurrency", "20", "--trees", "0"]);
     assert_eq!(demo.code, Some(0), "{}{}", demo.out, demo.err);
-    let closing = "PASS  200 orders in 200 traces, 2000 spans, 3 services, 0 orphans";
+    let closing = "PASS  200 orders in 200 traces, 3000 spans, 3 services, 0 orphans";
     assert!(demo.closing().starts_with(closing), "{}", demo.out);
 }

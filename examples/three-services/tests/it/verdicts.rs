@@ -15,7 +15,23 @@ fn a_raw_http_call_is_named_and_the_spans_behind_it_arrive() {
             "use throughline::reqwest::ClientMiddleware",
             "3 of 3 orders in pieces",
             // Only the raw call's own span is missing.
-            "27 spans",
+            "42 spans",
+        ],
+    );
+}
+
+#[test]
+fn a_raw_producer_is_named_and_the_spans_behind_it_arrive() {
+    let demo = run(&["--break", "kafka"]);
+    assert_eq!(demo.code, Some(1), "{}{}", demo.out, demo.err);
+    assert_contains(
+        demo.closing(),
+        &[
+            "FAIL  kafka broken at `process placed-orders` of fulfilment (3 times",
+            "use throughline::kafka::FutureProducer",
+            "3 of 3 orders in pieces",
+            // Only the raw call's own span is missing.
+            "42 spans",
         ],
     );
 }
@@ -30,15 +46,16 @@ fn a_raw_spawn_is_named_and_the_spans_behind_it_arrive() {
             "FAIL  task broken at `audit` of orders (3 times",
             "use throughline::task::spawn",
             "3 of 3 orders in pieces",
-            "30 spans",
+            "45 spans",
         ],
     );
 }
 
 #[test]
 fn the_verdict_is_the_same_elsewhere_and_knows_no_names() {
-    for (leg, class) in [(None, None), (Some("http"), Some("http")), (Some("spawn"), Some("task"))]
-    {
+    let legs = [("http", "http"), ("kafka", "kafka"), ("spawn", "task")];
+    let legs = legs.map(|(leg, class)| (Some(leg), Some(class)));
+    for (leg, class) in legs.into_iter().chain([(None, None)]) {
         let path = file(&format!("spans-{}.jsonl", leg.unwrap_or("none")));
         let path = path.to_str().expect("UTF-8");
         let mut args = vec!["--spans", path];
@@ -56,6 +73,7 @@ fn the_verdict_is_the_same_elsewhere_and_knows_no_names() {
             .replace("\"fulfilment\"", "\"store\"")
             .replace("/orders", "/purchases")
             .replace("/shipments", "/parcels")
+            .replace("placed-orders", "sales")
             .replace("\"audit\"", "\"ledger\"");
         std::fs::write(&renamed, text).expect("written");
         let renamed = run(&["verdict", "--spans", renamed.to_str().expect("UTF-8")]);
@@ -65,6 +83,7 @@ fn the_verdict_is_the_same_elsewhere_and_knows_no_names() {
             Some(class) => {
                 let place = match class {
                     "http" => "`POST /purchases` of till",
+                    "kafka" => "`process sales` of store",
                     _ => "`ledger` of till",
                 };
                 let expected = format!("FAIL  {class} broken at {place} (3 times");
@@ -82,6 +101,7 @@ fn every_break_stands_in_one_table() {
         &demo.out,
         &[
             "throughline::reqwest::ClientMiddleware",
+            "throughline::kafka::FutureProducer",
             "throughline::task::spawn",
             "4 traces, 2 orphans",
             "2 traces, 0 orphans",

@@ -1,14 +1,12 @@
 //! Services that don't share an address, as in containers, where each is known by a name.
-//!
-//! Elsewhere a machine has but one address to itself.
-#![cfg(target_os = "linux")]
-#![allow(clippy::expect_used)]
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
 use std::time::Duration;
+
+use throughline_testing::embedded::Kafka;
 
 /// A service, until it is dropped.
 struct Service {
@@ -17,9 +15,10 @@ struct Service {
 }
 
 impl Service {
-    fn start(args: &[&str]) -> Self {
+    fn start(args: &[&str], kafka: &Kafka) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_three-services"));
         command.args(args).env("OTEL_TRACES_EXPORTER", "none");
+        command.env("KAFKA_BROKERS", kafka.brokers());
         command.stdout(Stdio::piped()).stderr(Stdio::null());
         let mut process = command.spawn().expect("the service starts");
         let mut out = BufReader::new(process.stdout.take().expect("its output"));
@@ -59,10 +58,12 @@ fn http(address: &str, body: &str) -> String {
 
 #[test]
 fn an_order_finds_its_way_between_addresses() {
-    let fulfilment = Service::start(&["fulfilment", "--host", "127.0.0.2"]);
+    let kafka = Kafka::start().expect("a broker");
+    kafka.create_topic("placed-orders", 1).expect("created");
+    let fulfilment = Service::start(&["fulfilment", "--host", "127.0.0.2"], &kafka);
     assert!(fulfilment.url.starts_with("http://127.0.0.2:"), "{}", fulfilment.url);
     let orders =
-        Service::start(&["orders", "--host", "127.0.0.3", "--fulfilment", &fulfilment.url]);
+        Service::start(&["orders", "--host", "127.0.0.3", "--fulfilment", &fulfilment.url], &kafka);
 
     // The gateway listens everywhere: what it can be called by it has to be told. Here that is
     // somebody in between, who shows whether it was used.
@@ -79,14 +80,10 @@ fn an_order_finds_its_way_between_addresses() {
         // Open until the test has ended: to close it with something unread would be an error.
         let _listening = sender.send((line, stream));
     });
-    let gateway = Service::start(&[
-        "gateway",
-        "--host=0.0.0.0",
-        "--callback",
-        &callback,
-        "--orders",
-        &orders.url,
-    ]);
+    let gateway = Service::start(
+        &["gateway", "--host=0.0.0.0", "--callback", &callback, "--orders", &orders.url],
+        &kafka,
+    );
 
     let public = gateway.url.replace("http://0.0.0.0", "127.0.0.5");
     let answer = http(&public, r#"{"id":"1","item":"kettle","quantity":2}"#);
