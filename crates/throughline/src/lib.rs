@@ -103,6 +103,7 @@ pub mod prelude {
 #[cfg(all(
     doctest,
     feature = "axum",
+    feature = "kafka",
     feature = "reqwest",
     feature = "task",
     feature = "telemetry"
