@@ -5,14 +5,14 @@ use std::time::Duration;
 
 use tokio::sync::{Notify, oneshot};
 
-use crate::common::{Rig, send, soon, text};
+use crate::common::{Rig, soon, text};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_runs_is_finished_and_the_rest_comes_again() {
-    let rig = Rig::new(1);
+    let rig = Rig::new(1).await;
     let producer = rig.producer();
     for payload in ["a", "b", "c"] {
-        send(&producer, 0, payload).await;
+        rig.send(&producer, 0, payload).await;
     }
     let (stop, stopped) = oneshot::channel::<()>();
     let (stop, done) = (Mutex::new(Some(stop)), Arc::new(Mutex::new(Vec::new())));
@@ -52,8 +52,8 @@ async fn what_runs_is_finished_and_the_rest_comes_again() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_does_not_end_in_time_is_cancelled_and_comes_again() {
-    let rig = Rig::new(1);
-    send(&rig.producer(), 0, "a").await;
+    let rig = Rig::new(1).await;
+    rig.send(&rig.producer(), 0, "a").await;
     let begun = Arc::new(Notify::new());
     let run = rig
         .consumer()
@@ -68,7 +68,7 @@ async fn what_does_not_end_in_time_is_cancelled_and_comes_again() {
             std::future::pending::<Result<(), String>>()
         });
     soon("the end of the runner", run).await.expect("it was told to stop");
-    rig.recorder.assert_tree(
+    rig.assert_tree(
         "
         PRODUCER send orders
           CONSUMER process orders {error.type=cancelled}

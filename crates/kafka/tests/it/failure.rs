@@ -4,21 +4,21 @@ use std::sync::{Arc, Mutex};
 
 use throughline_kafka::{Error, Reason};
 
-use crate::common::{Rig, TOPIC, send, soon, text};
+use crate::common::{Rig, soon, text};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_failed_record_stops_its_partition_and_comes_again() {
-    let rig = Rig::new(1);
+    let rig = Rig::new(1).await;
     let producer = rig.producer();
     for payload in ["a", "b", "c"] {
-        send(&producer, 0, payload).await;
+        rig.send(&producer, 0, payload).await;
     }
     let consumer = rig.consumer();
     let mut seen = Vec::new();
     let failed = loop {
         match soon("a record", consumer.recv()).await {
             Ok(Some(delivery)) => {
-                assert_eq!((delivery.topic(), delivery.partition()), (TOPIC, 0));
+                assert_eq!((delivery.topic(), delivery.partition()), (rig.topic(), 0));
                 let processed = delivery.process(async |message| {
                     let payload = text(message.payload());
                     if payload == "b" { Err(format!("cannot take {payload}")) } else { Ok(payload) }
@@ -33,7 +33,7 @@ async fn a_failed_record_stops_its_partition_and_comes_again() {
         }
     };
     assert_eq!(seen, ["a"]);
-    assert_eq!((failed.topic(), failed.partition(), failed.offset()), (TOPIC, 0, 1));
+    assert_eq!((failed.topic(), failed.partition(), failed.offset()), (rig.topic(), 0, 1));
     assert!(
         matches!(failed.reason(), Reason::Error(error) if error.to_string() == "cannot take b")
     );
@@ -47,7 +47,7 @@ async fn a_failed_record_stops_its_partition_and_comes_again() {
         let seen = delivery.process(async |message| Ok::<_, String>(text(message.payload()))).await;
         assert_eq!(seen.as_deref(), Ok(wanted));
     }
-    rig.recorder.assert_tree(
+    rig.assert_tree(
         "
         PRODUCER send orders
           CONSUMER process orders
@@ -62,10 +62,10 @@ async fn a_failed_record_stops_its_partition_and_comes_again() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_runner_stops_at_a_failure_and_finishes_what_runs() {
-    let rig = Rig::new(2);
+    let rig = Rig::new(2).await;
     let producer = rig.producer();
     for (partition, payload) in [(0, "bad"), (0, "behind"), (1, "good")] {
-        send(&producer, partition, payload).await;
+        rig.send(&producer, partition, payload).await;
     }
     let seen = Arc::new(Mutex::new(Vec::new()));
     let run = rig.consumer().runner().concurrency(4).run({

@@ -5,7 +5,7 @@ use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{FutureProducer, FutureRecord};
 use throughline_kafka::append_header;
 
-use crate::common::{PATIENCE, Rig, TOPIC, soon};
+use crate::common::{PATIENCE, Rig, soon};
 
 const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
 const CALLER: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
@@ -50,17 +50,13 @@ fn records() -> Vec<(&'static str, OwnedHeaders, bool)> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn hostile_records_are_delivered_and_their_trace_restarts_where_it_must() {
-    let rig = Rig::new(1);
-    let raw: FutureProducer = rig
-        .kafka
-        .client_config()
-        .set("message.max.bytes", "4000000")
-        .create()
-        .expect("a raw producer");
+    let rig = Rig::new(1).await;
+    let raw: FutureProducer =
+        rig.client_config().set("message.max.bytes", "4000000").create().expect("a raw producer");
     let (records, consumer) = (records(), rig.consumer());
     for (what, headers, goes_on) in records {
         let count = rdkafka::message::Headers::count(&headers);
-        let record = FutureRecord::<(), str>::to(TOPIC).payload(what).headers(headers);
+        let record = FutureRecord::<(), str>::to(rig.topic()).payload(what).headers(headers);
         raw.send(record, PATIENCE).await.unwrap_or_else(|(error, _)| panic!("{what}: {error}"));
 
         let delivery = soon(what, consumer.recv()).await.expect(what).expect(what);

@@ -7,7 +7,7 @@ use std::time::Duration;
 use rdkafka::{ClientContext, Offset, TopicPartitionList};
 use throughline_kafka::{Hooks, Rebalance, StreamConsumer, TopicPartition};
 
-use crate::common::{PATIENCE, Rig, TOPIC, send, soon, text};
+use crate::common::{PATIENCE, Rig, soon, text};
 
 /// What a consumer told its hooks.
 #[derive(Clone, Default)]
@@ -55,15 +55,15 @@ const INTERVAL: Duration = Duration::from_millis(1_000);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_handler_longer_than_the_poll_interval_keeps_the_membership() {
-    let rig = Rig::new(2);
+    let rig = Rig::new(2).await;
     let producer = rig.producer();
     let (told, mut config) = (Told::default(), rig.config());
     config.set("max.poll.interval.ms", INTERVAL.as_millis().to_string());
     let consumer: StreamConsumer<Told> =
         config.create_with_context(told.clone()).expect("a consumer");
-    consumer.subscribe(&[TOPIC]).expect("a subscription");
-    send(&producer, 0, "long").await;
-    send(&producer, 1, "next").await;
+    consumer.subscribe(&[rig.topic()]).expect("a subscription");
+    rig.send(&producer, 0, "long").await;
+    rig.send(&producer, 1, "next").await;
     let mut seen = Vec::new();
     for _ in 0..2 {
         let delivery = soon("a record", consumer.recv()).await.expect("no error").expect("open");
@@ -85,15 +85,15 @@ async fn a_handler_longer_than_the_poll_interval_keeps_the_membership() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn handlers_of_a_runner_longer_than_the_poll_interval_keep_the_membership() {
-    let rig = Rig::new(1);
+    let rig = Rig::new(1).await;
     let producer = rig.producer();
     let (told, mut config) = (Told::default(), rig.config());
     config.set("max.poll.interval.ms", INTERVAL.as_millis().to_string());
     let consumer: StreamConsumer<Told> =
         config.create_with_context(told.clone()).expect("a consumer");
-    consumer.subscribe(&[TOPIC]).expect("a subscription");
+    consumer.subscribe(&[rig.topic()]).expect("a subscription");
     for number in 0..3 {
-        send(&producer, 0, &number.to_string()).await;
+        rig.send(&producer, 0, &number.to_string()).await;
     }
     let closer = consumer.closer();
     let seen = Arc::new(Mutex::new(Vec::new()));
@@ -120,13 +120,13 @@ async fn handlers_of_a_runner_longer_than_the_poll_interval_keep_the_membership(
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_list_of_partitions_that_is_kept_does_not_keep_the_consumer_from_closing() {
-    let rig = Rig::new(1);
-    send(&rig.producer(), 0, "a").await;
+    let rig = Rig::new(1).await;
+    rig.send(&rig.producer(), 0, "a").await;
     let consumer = rig.consumer();
     let delivery = soon("a record", consumer.recv()).await.expect("no error").expect("open");
     delivery.process(async |_| Ok::<_, String>(())).await.expect("it succeeds");
     let mut kept = TopicPartitionList::new();
-    kept.add_partition_offset(TOPIC, 0, Offset::Beginning).expect("an offset");
+    kept.add_partition_offset(rig.topic(), 0, Offset::Beginning).expect("an offset");
     consumer.pause(&kept).expect("paused");
     consumer.resume(&kept).expect("resumed");
     let places = (consumer.assignment(), consumer.position());
@@ -146,13 +146,13 @@ async fn a_list_of_partitions_that_is_kept_does_not_keep_the_consumer_from_closi
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_broker_that_is_away_does_not_end_the_loop() {
-    let rig = Rig::new(1);
+    let rig = Rig::embedded(1);
     let (producer, consumer) = (rig.producer(), rig.consumer());
-    send(&producer, 0, "before").await;
+    rig.send(&producer, 0, "before").await;
     let before = soon("a record", consumer.recv()).await.expect("no error").expect("open");
     before.process(async |_| Ok::<_, String>(())).await.expect("it succeeds");
 
-    rig.kafka.broker_down().expect("a broker that is away");
+    rig.kafka().broker_down().expect("a broker that is away");
     let told = async {
         loop {
             match tokio::time::timeout(Duration::from_millis(50), consumer.recv()).await {
@@ -163,8 +163,8 @@ async fn a_broker_that_is_away_does_not_end_the_loop() {
         }
     };
     soon("an error that passes", told).await;
-    rig.kafka.broker_up().expect("a broker that is back");
-    send(&producer, 0, "after").await;
+    rig.kafka().broker_up().expect("a broker that is back");
+    rig.send(&producer, 0, "after").await;
     let after = soon("a record", consumer.recv()).await.expect("no error").expect("open");
     assert_eq!(after.offset(), 1);
     after.process(async |_| Ok::<_, String>(())).await.expect("it succeeds");
@@ -172,10 +172,10 @@ async fn a_broker_that_is_away_does_not_end_the_loop() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_handed_out_before_a_seek_acknowledges_nothing() {
-    let rig = Rig::new(1);
+    let rig = Rig::new(1).await;
     let producer = rig.producer();
     for payload in ["a", "b"] {
-        send(&producer, 0, payload).await;
+        rig.send(&producer, 0, payload).await;
     }
     let consumer = rig.consumer();
     let mut old = Vec::new();
@@ -183,7 +183,7 @@ async fn what_was_handed_out_before_a_seek_acknowledges_nothing() {
         let delivery = soon("a record", consumer.recv()).await.expect("no error").expect("open");
         old.push(delivery.into_owned());
     }
-    consumer.seek(TOPIC, 0, Offset::Offset(0), PATIENCE).expect("a seek");
+    consumer.seek(rig.topic(), 0, Offset::Offset(0), PATIENCE).expect("a seek");
     for delivery in old {
         delivery.process(async |_| Ok::<_, String>(())).await.expect("it succeeds");
     }
@@ -197,12 +197,12 @@ async fn what_was_handed_out_before_a_seek_acknowledges_nothing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_long_handler_does_not_keep_others_from_receiving() {
-    let rig = Rig::new(2);
+    let rig = Rig::new(2).await;
     let producer = rig.producer();
     let mut config = rig.config();
     config.set("max.poll.interval.ms", "300");
     let consumer = Arc::new(rig.consumer_of(&config));
-    send(&producer, 0, "long").await;
+    rig.send(&producer, 0, "long").await;
     let begun = Arc::new(tokio::sync::Notify::new());
     let release = Arc::new(tokio::sync::Notify::new());
     let long = tokio::spawn({
@@ -224,7 +224,7 @@ async fn a_long_handler_does_not_keep_others_from_receiving() {
     tokio::time::sleep(Duration::from_millis(500)).await;
     for number in 0..20 {
         let payload = number.to_string();
-        send(&producer, 1, &payload).await;
+        rig.send(&producer, 1, &payload).await;
         let delivery = soon("a record", consumer.recv()).await.expect("no error").expect("open");
         let seen = delivery.process(async |message| Ok::<_, String>(text(message.payload()))).await;
         assert_eq!(seen, Ok(payload));

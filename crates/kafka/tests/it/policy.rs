@@ -9,9 +9,7 @@ use rdkafka::consumer::Consumer;
 use throughline_kafka::{DeadLetter, OnFailure};
 use tokio::sync::oneshot;
 
-use crate::common::{Rig, send, soon, text};
-
-const DEAD: &str = "orders.dead";
+use crate::common::{Rig, soon, text};
 
 /// A signal to stop, and who gives it.
 fn stop() -> (oneshot::Sender<()>, impl Future<Output = ()>) {
@@ -21,19 +19,20 @@ fn stop() -> (oneshot::Sender<()>, impl Future<Output = ()>) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_dead_letter_keeps_its_trace_and_tells_what_was_wrong() {
-    let rig = Rig::new(1);
-    rig.kafka.create_topic(DEAD, 1).expect("a topic");
+    let rig = Rig::new(1).await;
+    let dead = format!("{}.dead", rig.topic());
+    rig.create_topic(&dead, 1).await;
     let producer = rig.producer();
-    send(&producer, 0, "bad").await;
-    send(&producer, 0, "good").await;
+    rig.send(&producer, 0, "bad").await;
+    rig.send(&producer, 0, "good").await;
     let (stop, stopped) = stop();
     let stop = Mutex::new(Some(stop));
-    let dead = DeadLetter::new(producer.clone(), DEAD);
+    let letter = DeadLetter::new(producer.clone(), &*dead);
     let run = rig
         .consumer()
         .runner()
         .retry(2, Duration::from_millis(1))
-        .on_failure(OnFailure::DeadLetter(dead))
+        .on_failure(OnFailure::DeadLetter(letter))
         .with_graceful_shutdown(stopped)
         .run(move |message| {
             let is_bad = message.payload() == Some(b"bad");
@@ -43,7 +42,7 @@ async fn a_dead_letter_keeps_its_trace_and_tells_what_was_wrong() {
             async move { if is_bad { Err("https://user:secret@host/ says no") } else { Ok(()) } }
         });
     soon("the end of the runner", run).await.expect("it was told to stop");
-    rig.recorder.assert_tree(
+    rig.assert_tree(
         "
         PRODUCER send orders
           CONSUMER process orders !error {error.type=&str}
@@ -55,8 +54,8 @@ async fn a_dead_letter_keeps_its_trace_and_tells_what_was_wrong() {
     );
 
     let raw: rdkafka::consumer::StreamConsumer =
-        rig.kafka.consumer_config("the dead").create().expect("a consumer");
-    raw.subscribe(&[DEAD]).expect("a subscription");
+        rig.consumer_config("the dead").create().expect("a consumer");
+    raw.subscribe(&[&dead]).expect("a subscription");
     let letter = soon("the dead letter", raw.recv()).await.expect("a record");
     assert_eq!((letter.payload(), letter.key()), (Some(&b"bad"[..]), Some(&b"k"[..])));
     let headers = letter.headers().map(rdkafka::message::BorrowedHeaders::detach);
@@ -70,12 +69,12 @@ async fn a_dead_letter_keeps_its_trace_and_tells_what_was_wrong() {
         assert_eq!(values.next(), None, "{name} comes once");
         value
     };
-    assert_eq!(told(DeadLetter::TOPIC), Some("orders"));
+    assert_eq!(told(DeadLetter::TOPIC), Some(rig.topic()));
     assert_eq!(told(DeadLetter::PARTITION), Some("0"));
     assert_eq!(told(DeadLetter::OFFSET), Some("0"));
     assert_eq!(told(DeadLetter::ATTEMPTS), Some("2"));
     assert_eq!(told(DeadLetter::CAUSE), Some("https://REDACTED:REDACTED@host/ says no"));
-    let sent = rig.recorder.spans().into_iter().find(|span| span.name == "send orders.dead");
+    let sent = rig.recorder.spans().into_iter().find(|span| span.name == format!("send {dead}"));
     let sent = sent.expect("the span of the dead letter");
     let carried = format!("00-{}-{}-", sent.trace_id, sent.span_id);
     assert!(told("traceparent").is_some_and(|value| value.starts_with(&carried)));
@@ -83,10 +82,10 @@ async fn a_dead_letter_keeps_its_trace_and_tells_what_was_wrong() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_panic_is_a_failure_that_harms_no_other() {
-    let rig = Rig::new(1);
+    let rig = Rig::new(1).await;
     let producer = rig.producer();
     for payload in ["a", "panics", "b"] {
-        send(&producer, 0, payload).await;
+        rig.send(&producer, 0, payload).await;
     }
     let (stop, stopped) = stop();
     let stop = Mutex::new(Some(stop));
@@ -108,7 +107,7 @@ async fn a_panic_is_a_failure_that_harms_no_other() {
         },
     );
     soon("the end of the runner", run).await.expect("it was told to stop");
-    rig.recorder.assert_tree(
+    rig.assert_tree(
         "
         PRODUCER send orders
           CONSUMER process orders
@@ -122,10 +121,10 @@ async fn a_panic_is_a_failure_that_harms_no_other() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_record_is_tried_again_in_place_before_it_fails() {
-    let rig = Rig::new(1);
+    let rig = Rig::new(1).await;
     let producer = rig.producer();
-    send(&producer, 0, "a").await;
-    send(&producer, 0, "b").await;
+    rig.send(&producer, 0, "a").await;
+    rig.send(&producer, 0, "b").await;
     let (stop, stopped) = stop();
     let (stop, tries) = (Mutex::new(Some(stop)), Arc::new(AtomicU32::new(0)));
     let order = Arc::new(Mutex::new(Vec::new()));

@@ -6,20 +6,20 @@ use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::producer::FutureRecord;
 use throughline_kafka::FutureProducer;
 
-use crate::common::{PATIENCE, Rig, TOPIC, soon};
+use crate::common::{PATIENCE, Rig, soon};
 
-fn record() -> FutureRecord<'static, str, str> {
-    FutureRecord::to(TOPIC).payload("a book")
+fn record(rig: &Rig) -> FutureRecord<'_, str, str> {
+    FutureRecord::to(rig.topic()).payload("a book")
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_send_that_nobody_waits_for_ends_by_the_answer() {
-    let rig = Rig::new(1);
+    let rig = Rig::new(1).await;
     let producer = rig.producer();
-    drop(producer.send_result(record()).expect("room in the queue"));
+    drop(producer.send_result(record(&rig)).expect("room in the queue"));
     producer.flush(PATIENCE).expect("the broker answers");
     soon("the end of the span", rig.recorder.wait_for(1, PATIENCE)).await.expect("a span");
-    rig.recorder.assert_tree(
+    rig.assert_tree(
         "PRODUCER send orders {messaging.system.name=kafka, messaging.operation.name=send, \
          messaging.operation.type=send, messaging.destination.name=orders, \
          messaging.destination.partition.id=0, kafka.offset=0}",
@@ -28,39 +28,38 @@ async fn a_send_that_nobody_waits_for_ends_by_the_answer() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_send_that_is_refused_is_an_error_and_gives_the_record_back() {
-    let rig = Rig::new(1);
+    let rig = Rig::embedded(1);
     let refuses = Some(RDKafkaErrorCode::TopicAuthorizationFailed);
-    rig.kafka.topic_error(TOPIC, refuses).expect("a broker that refuses");
+    rig.kafka().topic_error(rig.topic(), refuses).expect("a broker that refuses");
     let producer = rig.producer();
-    let (error, message) = producer.send(record(), PATIENCE).await.expect_err("it is refused");
+    let (error, message) = producer.send(record(&rig), PATIENCE).await.expect_err("it is refused");
     assert_eq!(error.rdkafka_error_code(), refuses);
     assert_eq!(rdkafka::Message::payload(&message), Some(&b"a book"[..]));
-    rig.recorder.assert_tree("PRODUCER send orders !error {error.type=TopicAuthorizationFailed}");
+    rig.assert_tree("PRODUCER send orders !error {error.type=TopicAuthorizationFailed}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_queue_that_is_full_is_waited_for_and_no_longer_than_told() {
-    let rig = Rig::new(1);
-    rig.kafka.broker_down().expect("a broker that is away");
-    let producer: FutureProducer = rig
-        .kafka
-        .client_config()
-        .set("queue.buffering.max.messages", "1")
-        .create()
-        .expect("a producer");
+    let rig = Rig::embedded(1);
+    rig.kafka().broker_down().expect("a broker that is away");
+    let producer: FutureProducer =
+        rig.client_config().set("queue.buffering.max.messages", "1").create().expect("a producer");
     let producer = producer.with_tracer_provider(&rig.recorder.provider());
-    let first = producer.send_result(record()).expect("room for one");
-    let (error, _) = producer.send_result(record()).expect_err("no room for two");
+    let first = producer.send_result(record(&rig)).expect("room for one");
+    let (error, _) = producer.send_result(record(&rig)).expect_err("no room for two");
     assert_eq!(error.rdkafka_error_code(), Some(RDKafkaErrorCode::QueueFull));
     let (error, _) =
-        producer.send(record(), Duration::from_millis(1)).await.expect_err("still no room");
+        producer.send(record(&rig), Duration::from_millis(1)).await.expect_err("still no room");
     assert_eq!(error.rdkafka_error_code(), Some(RDKafkaErrorCode::QueueFull));
 
     let third = tokio::spawn({
-        let producer = producer.clone();
-        async move { producer.send(record(), PATIENCE).await.map_err(|(error, _)| error) }
+        let (producer, topic) = (producer.clone(), rig.topic().to_owned());
+        async move {
+            let record = FutureRecord::<str, str>::to(&topic).payload("a book");
+            producer.send(record, PATIENCE).await.map_err(|(error, _)| error)
+        }
     });
-    rig.kafka.broker_up().expect("a broker that is back");
+    rig.kafka().broker_up().expect("a broker that is back");
     soon("the first answer", first).await.expect("a producer").expect("the broker took it");
     soon("the third answer", third).await.expect("no panic").expect("the broker took it");
     rig.recorder.assert_all_ended();
@@ -72,13 +71,13 @@ async fn a_queue_that_is_full_is_waited_for_and_no_longer_than_told() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_not_sent_when_the_producer_goes_is_no_open_span() {
-    let rig = Rig::new(1);
-    rig.kafka.broker_down().expect("a broker that is away");
+    let rig = Rig::embedded(1);
+    rig.kafka().broker_down().expect("a broker that is away");
     let producer = rig.producer();
-    let waiting = producer.send_result(record()).expect("room in the queue");
+    let waiting = producer.send_result(record(&rig)).expect("room in the queue");
     tokio::task::spawn_blocking(move || drop(producer)).await.expect("no panic");
     let (error, _) =
         soon("an answer", waiting).await.expect("an answer").expect_err("it is purged");
     assert_eq!(error.rdkafka_error_code(), Some(RDKafkaErrorCode::PurgeQueue));
-    rig.recorder.assert_tree("PRODUCER send orders !error {error.type=PurgeQueue}");
+    rig.assert_tree("PRODUCER send orders !error {error.type=PurgeQueue}");
 }
