@@ -57,7 +57,8 @@ const MAX_POLL_INTERVAL: u64 = 300_000;
 /// # Runtime
 ///
 /// It is made and used inside a tokio runtime with its timer enabled. To drop it blocks for a
-/// moment (about 100 ms) while it leaves the group; [`close`](Self::close) does that aside.
+/// moment (about 100 ms) while it leaves the group, and for `session.timeout.ms` while its brokers
+/// are away; [`close`](Self::close) does that aside.
 pub struct StreamConsumer<H: Hooks = DefaultHooks, O = Ours> {
     pub(super) client: Arc<Client<H>>,
     pub(super) source: Arc<dyn Source>,
