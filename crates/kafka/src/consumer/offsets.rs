@@ -135,6 +135,8 @@ impl Book {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn begin(offsets: &Offsets, offset: i64) -> Ticket {
@@ -185,5 +187,143 @@ mod tests {
         assert_eq!(finish(&offsets, &fresh), Some(8));
         offsets.forget_all();
         assert!(!offsets.is_current(&fresh));
+    }
+
+    /// The same book, kept without cleverness: every message is remembered for ever.
+    #[derive(Default)]
+    struct Naive {
+        messages: Vec<Noted>,
+        /// Of each partition: its assignment, the offset after the last, and whether it is held.
+        current: HashMap<i32, (usize, i64, bool)>,
+        assignments: usize,
+    }
+
+    #[derive(Clone, Copy)]
+    struct Noted {
+        partition: i32,
+        assignment: usize,
+        offset: i64,
+        finished: bool,
+    }
+
+    impl Naive {
+        /// What the book should say to a message; where it goes on, the message.
+        fn begin(&mut self, partition: i32, offset: i64) -> Option<Noted> {
+            let fresh = (self.assignments, offset, false);
+            let current = self.current.entry(partition).or_insert(fresh);
+            if offset < current.1 {
+                *current = fresh;
+            }
+            self.assignments += 1;
+            let (assignment, next, held) = current;
+            if *held {
+                return None;
+            }
+            *next = offset + 1;
+            let noted = Noted { partition, assignment: *assignment, offset, finished: false };
+            self.messages.push(noted);
+            Some(noted)
+        }
+
+        fn is_current(&self, of: Noted) -> bool {
+            self.current.get(&of.partition).is_some_and(|(current, ..)| *current == of.assignment)
+        }
+
+        /// Up to where the assignment of a message is acknowledged.
+        fn position(&self, of: Noted) -> i64 {
+            let next = self.current[&of.partition].1;
+            let unfinished = self
+                .messages
+                .iter()
+                .filter(|noted| noted.assignment == of.assignment && !noted.finished);
+            unfinished.map(|noted| noted.offset).min().unwrap_or(next)
+        }
+    }
+
+    #[derive(Clone, Debug)]
+    enum Step {
+        /// The next message of a partition, or one behind a gap.
+        Begin(i32, i64),
+        /// One that came before, so many back.
+        Again(i32, i64),
+        Finish(prop::sample::Index),
+        Hold(prop::sample::Index),
+        Forget(i32),
+        ForgetAll,
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        prop_oneof![
+            8 => (0..2, prop_oneof![4 => Just(0_i64), 1 => 1_i64..4])
+                .prop_map(|(partition, gap)| Step::Begin(partition, gap)),
+            1 => (0..2, 1_i64..5).prop_map(|(partition, back)| Step::Again(partition, back)),
+            8 => any::<prop::sample::Index>().prop_map(Step::Finish),
+            1 => any::<prop::sample::Index>().prop_map(Step::Hold),
+            1 => (0..2).prop_map(Step::Forget),
+            1 => Just(Step::ForgetAll),
+        ]
+    }
+
+    proptest! {
+        /// Whatever comes in whatever order: no position passes a message of its assignment that
+        /// isn't finished, positions only grow, and when all is finished all is acknowledged.
+        #[test]
+        fn a_position_never_passes_an_unfinished_message(
+            steps in prop::collection::vec(step(), 1..120),
+        ) {
+            let (offsets, mut naive) = (Offsets::default(), Naive::default());
+            // What was handed out and not yet settled; which message it is.
+            let mut open: Vec<(Ticket, usize)> = Vec::new();
+            // The last position of each assignment.
+            let mut stored: HashMap<usize, i64> = HashMap::new();
+            for step in steps {
+                match step {
+                    Step::Begin(partition, _) | Step::Again(partition, _) => {
+                        let next = naive.current.get(&partition).map_or(100, |(_, next, _)| *next);
+                        let offset = match step {
+                            Step::Again(_, back) => next - back,
+                            Step::Begin(_, gap) => next + gap,
+                            _ => next,
+                        };
+                        let ticket = offsets.begin("orders", partition, offset);
+                        let noted = naive.begin(partition, offset);
+                        prop_assert_eq!(ticket.is_some(), noted.is_some());
+                        open.extend(ticket.map(|ticket| (ticket, naive.messages.len() - 1)));
+                    }
+                    Step::Finish(which) if !open.is_empty() => {
+                        let (ticket, place) = open.swap_remove(which.index(open.len()));
+                        let noted = naive.messages[place];
+                        let is_current = naive.is_current(noted);
+                        prop_assert_eq!(offsets.is_current(&ticket), is_current);
+                        let before = is_current.then(|| naive.position(noted));
+                        naive.messages[place].finished = true;
+                        let after = is_current.then(|| naive.position(noted));
+                        let position = finish(&offsets, &ticket);
+                        prop_assert_eq!(position, after.filter(|_| after != before));
+                        if let Some(position) = position {
+                            let last = stored.insert(noted.assignment, position);
+                            prop_assert!(last.is_none_or(|last| last < position), "it only grows");
+                        }
+                    }
+                    Step::Hold(which) if !open.is_empty() => {
+                        let (ticket, place) = open.swap_remove(which.index(open.len()));
+                        let noted = naive.messages[place];
+                        prop_assert_eq!(offsets.hold(&ticket), naive.is_current(noted));
+                        if naive.is_current(noted) && let Some(current) = naive.current.get_mut(&noted.partition) {
+                            current.2 = true;
+                        }
+                    }
+                    Step::Finish(_) | Step::Hold(_) => {}
+                    Step::Forget(partition) => {
+                        offsets.forget("orders", partition);
+                        naive.current.remove(&partition);
+                    }
+                    Step::ForgetAll => {
+                        offsets.forget_all();
+                        naive.current.clear();
+                    }
+                }
+            }
+        }
     }
 }
