@@ -1,0 +1,11 @@
+//! Nobody can make what a traced producer is made of, to queue a record without a span.
+
+use rdkafka::client::DefaultClientContext;
+use throughline_kafka::{InFlight, TracedContext};
+
+fn contexts() {
+    let _ = TracedContext(DefaultClientContext);
+    let _ = TracedContext::new(DefaultClientContext);
+}
+
+fn main() {}

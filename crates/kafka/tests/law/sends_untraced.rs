@@ -1,0 +1,18 @@
+//! A producer can't send without its context: there is no way to `rdkafka`'s own.
+
+use rdkafka::producer::FutureRecord;
+use throughline_kafka::FutureProducer;
+
+fn underneath(producer: FutureProducer) {
+    let _ = &*producer;
+}
+
+fn inside(producer: FutureProducer) {
+    let _ = &producer.producer;
+}
+
+fn by_the_client(producer: &FutureProducer, record: FutureRecord<'_, str, str>) {
+    let _ = producer.client().send_result(record);
+}
+
+fn main() {}
