@@ -86,7 +86,7 @@ mod settings;
 
 pub use consumer::{
     Closer, Counts, DeadLetter, DefaultHooks, HookedContext, Hooks, OnFailure, Rebalance, Runner,
-    StreamConsumer, TopicPartition, ownership,
+    StreamConsumer, TopicPartition, offsets_of,
 };
 pub use error::{Error, Failed, Reason};
 pub use headers::{Header, Headers, append_header};

@@ -12,7 +12,7 @@ use rdkafka::consumer::CommitMode;
 use rdkafka::error::KafkaResult;
 use rdkafka::{ClientContext, TopicPartitionList};
 use throughline_kafka::{
-    Error, FutureProducer, Hooks, OwnedDelivery, Rebalance, StreamConsumer, ownership,
+    Error, FutureProducer, Hooks, OwnedDelivery, Rebalance, StreamConsumer, offsets_of::Theirs,
 };
 
 #[test]
@@ -72,7 +72,8 @@ async fn task_of_its_own(consumer: &StreamConsumer) -> Result<(), Error> {
 
 /// Who keeps the offsets can store and commit them.
 fn own_offsets(consumer: StreamConsumer, list: &TopicPartitionList) -> KafkaResult<()> {
-    let consumer: StreamConsumer<_, ownership::Theirs> = consumer.offsets_are_mine();
+    let consumer: StreamConsumer<_, Theirs> =
+        consumer.offsets(throughline_kafka::offsets_of::Theirs);
     consumer.store_offset("orders", 0, 41)?;
     consumer.commit_stored(CommitMode::Async)?;
     consumer.commit(list, CommitMode::Sync)

@@ -13,9 +13,10 @@ use rdkafka::metadata::Metadata;
 use rdkafka::util::Timeout;
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 use throughline_core::{Config, Trust};
+use tokio::sync::oneshot;
 
 use super::context::{HookedContext, plain};
-use super::ownership::{Ours, Theirs};
+use super::offsets_of::{Ours, Theirs};
 use super::source::Client;
 use super::{Counts, DefaultHooks, Hooks, Runner, State, TopicPartition};
 use crate::process::Source;
@@ -23,6 +24,13 @@ use crate::settings::Settings;
 
 /// `max.poll.interval.ms` where it isn't set.
 const MAX_POLL_INTERVAL: u64 = 300_000;
+
+/// How long to wait for librdkafka to go back to a record that failed.
+const SEEK: Duration = Duration::from_secs(10);
+
+/// How long a handler may take before somebody polls in its place, at the most: so long may a
+/// rebalance of the group wait for it.
+const MAX_PATIENCE: Duration = Duration::from_secs(10);
 
 /// A consumer that hands out each record inside its trace: `rdkafka`'s
 /// [`StreamConsumer`](rdkafka::consumer::StreamConsumer), made by the same
@@ -52,7 +60,7 @@ const MAX_POLL_INTERVAL: u64 = 300_000;
 /// when partitions are revoked, and when the consumer closes; with `enable.auto.commit=false` by
 /// [`commit`](Self::commit) and [`close`](Self::close).
 ///
-/// A service that keeps its offsets itself says so by [`offsets_are_mine`](Self::offsets_are_mine).
+/// A service that keeps its offsets itself says so by [`offsets`](Self::offsets).
 ///
 /// # Runtime
 ///
@@ -63,7 +71,7 @@ pub struct StreamConsumer<H: Hooks = DefaultHooks, O = Ours> {
     pub(super) client: Arc<Client<H>>,
     pub(super) source: Arc<dyn Source>,
     pub(super) settings: Arc<Settings>,
-    pub(super) offsets: PhantomData<O>,
+    pub(super) ownership: PhantomData<O>,
 }
 
 impl FromClientConfig for StreamConsumer {
@@ -77,27 +85,34 @@ impl<H: Hooks> FromClientConfigAndContext<H> for StreamConsumer<H> {
         let mut ours = config.clone();
         ours.set("enable.auto.offset.store", "false");
         let state = Arc::new(State::default());
-        let consumer = ours.create_with_context(HookedContext::new(hooks, Arc::clone(&state)))?;
+        let auto_commit = config.get("enable.auto.commit").is_none_or(|value| {
+            // As librdkafka reads it.
+            !["false", "f", "0"].iter().any(|no| value.eq_ignore_ascii_case(no))
+        });
+        let context = HookedContext::new(hooks, Arc::clone(&state), auto_commit);
+        let consumer = ours.create_with_context(context)?;
         let interval = config.get("max.poll.interval.ms").and_then(|text| text.parse().ok());
         let interval = Duration::from_millis(interval.unwrap_or(MAX_POLL_INTERVAL));
-        let patience = (interval / 4).min(Duration::from_secs(1));
-        let client = Arc::new(Client { consumer, state, patience });
+        let patience = (interval / 4).min(MAX_PATIENCE);
+        let client = Arc::new(Client::new(consumer, state, patience, auto_commit));
         let source: Arc<dyn Source> = Arc::clone(&client) as _;
         let settings = Arc::new(Settings::of(config));
-        Ok(StreamConsumer { client, source, settings, offsets: PhantomData })
+        Ok(StreamConsumer { client, source, settings, ownership: PhantomData })
     }
 }
 
 impl<H: Hooks> StreamConsumer<H, Ours> {
-    /// Leaves the offsets to the service, which then stores or commits them as it likes. Records
-    /// are still given up only inside of their trace, and one that fails doesn't stop its
-    /// partition.
+    /// Leaves the offsets to the service, which then stores or commits them as it likes:
+    /// `.offsets(Theirs)`. Records are still given up only inside of their trace, and one that fails
+    /// doesn't stop its partition. [`Hooks::start_at`] says where a partition is read from.
     #[must_use]
-    pub fn offsets_are_mine(self) -> StreamConsumer<H, Theirs> {
+    pub fn offsets(self, _: Theirs) -> StreamConsumer<H, Theirs> {
         let StreamConsumer { client, source, settings, .. } = self;
         let mut settings = Arc::unwrap_or_clone(settings);
         settings.acknowledge = false;
-        StreamConsumer { client, source, settings: Arc::new(settings), offsets: PhantomData }
+        // What was handed out as ours acknowledges nothing any more.
+        client.state.offsets.forget_all();
+        StreamConsumer { client, source, settings: Arc::new(settings), ownership: PhantomData }
     }
 
     /// Commits what is acknowledged so far. [`CommitMode::Sync`] blocks until the broker answers.
@@ -136,15 +151,6 @@ impl<H: Hooks> StreamConsumer<H, Theirs> {
     /// When the broker refuses. That there is nothing to commit is no error.
     pub fn commit_stored(&self, mode: CommitMode) -> KafkaResult<()> {
         self.client.commit(mode)
-    }
-}
-
-impl<H: Hooks> Client<H> {
-    pub(super) fn commit(&self, mode: CommitMode) -> KafkaResult<()> {
-        match self.consumer.commit_consumer_state(mode) {
-            Err(KafkaError::ConsumerCommit(rdkafka::error::RDKafkaErrorCode::NoOffset)) => Ok(()),
-            result => result,
-        }
     }
 }
 
@@ -211,14 +217,18 @@ impl<H: Hooks, O> StreamConsumer<H, O> {
         self.client.consumer.unsubscribe();
     }
 
-    /// Reads these partitions, without a group's say.
+    /// Reads these partitions, without a group's say. What was handed out before acknowledges
+    /// nothing any more.
     ///
     /// # Errors
     ///
     /// As in `rdkafka`.
     pub fn assign(&self, partitions: &TopicPartitionList) -> KafkaResult<()> {
-        self.client.state.offsets.forget_all();
-        self.client.consumer.assign(&copied(partitions)?)
+        let _gate = self.client.gate();
+        self.client.state.forget_all();
+        self.client.consumer.assign(&copied(partitions)?)?;
+        // librdkafka keeps them paused that were.
+        self.client.consumer.resume(&copied(partitions)?)
     }
 
     /// Reads no partitions any more.
@@ -227,12 +237,14 @@ impl<H: Hooks, O> StreamConsumer<H, O> {
     ///
     /// As in `rdkafka`.
     pub fn unassign(&self) -> KafkaResult<()> {
-        self.client.state.offsets.forget_all();
+        let _gate = self.client.gate();
+        self.client.state.forget_all();
         self.client.consumer.unassign()
     }
 
-    /// Goes on reading a partition at another offset. What was handed out before acknowledges
-    /// nothing any more.
+    /// Goes on reading a partition at another offset. Records from there on come again, whether or
+    /// not they were handed out; one before it that has failed is left behind; and one before it
+    /// that is still processed is acknowledged as ever.
     ///
     /// # Errors
     ///
@@ -244,10 +256,19 @@ impl<H: Hooks, O> StreamConsumer<H, O> {
         offset: Offset,
         timeout: impl Into<Timeout>,
     ) -> KafkaResult<()> {
-        self.client.state.forget(topic, partition);
+        let _gate = self.client.gate();
         self.client.consumer.seek(topic, partition, offset, timeout)?;
-        // What was received between the two lines was before the seek.
-        self.client.state.forget(topic, partition);
+        self.client.state.offsets.seek(
+            topic,
+            partition,
+            match offset {
+                Offset::Offset(offset) => offset,
+                Offset::Beginning => 0,
+                // Wherever that is: what comes from before is noticed when it comes.
+                _ => i64::MAX,
+            },
+        );
+        self.client.state.forget_failures(topic, partition);
         Ok(())
     }
 
@@ -257,22 +278,54 @@ impl<H: Hooks, O> StreamConsumer<H, O> {
     ///
     /// As in `rdkafka`.
     pub fn pause(&self, partitions: &TopicPartitionList) -> KafkaResult<()> {
+        let _gate = self.client.gate();
         for element in partitions.elements() {
             self.client.state.stop(element.topic(), element.partition());
         }
         self.client.consumer.pause(&copied(partitions)?)
     }
 
-    /// Reads them again.
+    /// Reads them again. One that stands still since a record failed goes back to that record.
     ///
     /// # Errors
     ///
     /// As in `rdkafka`.
     pub fn resume(&self, partitions: &TopicPartitionList) -> KafkaResult<()> {
         for element in partitions.elements() {
+            let (topic, partition) = (element.topic(), element.partition());
+            if let Some(failed) = self.client.state.offsets.held_at(topic, partition) {
+                self.seek(topic, partition, Offset::Offset(failed), SEEK)?;
+            }
+        }
+        let _gate = self.client.gate();
+        for element in partitions.elements() {
             self.client.state.restart(element.topic(), element.partition());
         }
         self.client.consumer.resume(&copied(partitions)?)
+    }
+
+    /// The topics that are subscribed to.
+    ///
+    /// # Errors
+    ///
+    /// As in `rdkafka`.
+    pub fn subscription(&self) -> KafkaResult<Vec<String>> {
+        let list = self.client.consumer.subscription()?;
+        Ok(plain(&list).into_iter().map(|place| place.topic).collect())
+    }
+
+    /// The first offset of each partition that is read here whose record is as young as this, in
+    /// milliseconds since 1970. Blocks.
+    ///
+    /// # Errors
+    ///
+    /// As in `rdkafka`.
+    pub fn offsets_for_timestamp(
+        &self,
+        timestamp: i64,
+        timeout: impl Into<Timeout>,
+    ) -> KafkaResult<Vec<TopicPartition>> {
+        self.client.consumer.offsets_for_timestamp(timestamp, timeout).map(|list| plain(&list))
     }
 
     /// The partitions that are read here.
@@ -359,20 +412,35 @@ impl<H: Hooks, O> StreamConsumer<H, O> {
         Closer(Arc::clone(&self.client.state))
     }
 
-    /// Commits what is acknowledged, leaves the group, and closes, on a thread that may block.
+    /// Commits what is acknowledged, leaves the group, and closes, on a thread of its own.
+    ///
+    /// Without brokers that takes until the group would have given the consumer up anyway
+    /// (`session.timeout.ms`); whoever doesn't want to wait drops the future, and the thread goes on.
     ///
     /// # Errors
     ///
-    /// When the last commit is refused; the consumer is closed all the same.
+    /// When the last commit is refused, with `enable.auto.commit=false`; otherwise
+    /// [`Hooks::commit_callback`] tells of it. The consumer is closed all the same.
     pub async fn close(self) -> KafkaResult<()> {
         let StreamConsumer { client, source, .. } = self;
-        let closing = tokio::task::spawn_blocking(move || {
-            let committed = client.commit(CommitMode::Sync);
+        let (closed, closing) = oneshot::channel();
+        let close = move || {
+            // Otherwise it is a part of closing.
+            let committed = match client.auto_commit {
+                true => Ok(()),
+                false => client.commit(CommitMode::Sync),
+            };
             client.consumer.unsubscribe();
             drop((client, source));
-            committed
-        });
-        closing.await.unwrap_or(Ok(()))
+            // Nobody has to wait.
+            drop(closed.send(committed));
+        };
+        // Not one of the runtime's, which waits for its threads when it ends.
+        let thread = std::thread::Builder::new().name("kafka-closing".to_owned()).spawn(close);
+        match thread {
+            Ok(_) => closing.await.unwrap_or(Err(KafkaError::Canceled)),
+            Err(error) => Err(KafkaError::ClientCreation(error.to_string())),
+        }
     }
 }
 
@@ -383,6 +451,7 @@ fn copied(list: &TopicPartitionList) -> KafkaResult<TopicPartitionList> {
     for element in list.elements() {
         let mut copied = copy.add_partition(element.topic(), element.partition());
         copied.set_offset(element.offset())?;
+        copied.set_metadata(element.metadata());
     }
     Ok(copy)
 }

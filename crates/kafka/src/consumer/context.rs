@@ -6,8 +6,9 @@ use std::sync::Arc;
 
 use rdkafka::client::OAuthToken;
 use rdkafka::config::RDKafkaLogLevel;
-use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
-use rdkafka::error::{KafkaError, KafkaResult};
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext, RebalanceProtocol};
+use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
+use rdkafka::types::RDKafkaRespErr;
 use rdkafka::util::Timeout;
 use rdkafka::{ClientContext, Offset, Statistics, TopicPartitionList};
 
@@ -19,6 +20,8 @@ use super::state::State;
 pub struct HookedContext<H> {
     hooks: H,
     state: Arc<State>,
+    /// Whether librdkafka commits what is stored when partitions leave.
+    auto_commit: bool,
 }
 
 impl<H> std::fmt::Debug for HookedContext<H> {
@@ -28,8 +31,8 @@ impl<H> std::fmt::Debug for HookedContext<H> {
 }
 
 impl<H: Hooks> HookedContext<H> {
-    pub(super) fn new(hooks: H, state: Arc<State>) -> Self {
-        HookedContext { hooks, state }
+    pub(super) fn new(hooks: H, state: Arc<State>, auto_commit: bool) -> Self {
+        HookedContext { hooks, state, auto_commit }
     }
 
     /// The hooks that the consumer was made with.
@@ -39,9 +42,38 @@ impl<H: Hooks> HookedContext<H> {
     }
 
     /// A panic of the user's would leave a rebalance half done, and the group without a reader.
-    fn guarded(what: &str, hook: impl FnOnce()) {
-        if catch_unwind(AssertUnwindSafe(hook)).is_err() {
+    fn guarded<T: Default>(what: &str, hook: impl FnOnce() -> T) -> T {
+        catch_unwind(AssertUnwindSafe(hook)).unwrap_or_else(|_| {
             tracing::error!("the hook {what} of a Kafka consumer panicked");
+            T::default()
+        })
+    }
+
+    /// What was handed out of partitions that leave counts for nothing any more.
+    fn forget(&self, rebalance: &Rebalance<'_>) {
+        if let Rebalance::Revoke(partitions) = rebalance {
+            for TopicPartition { topic, partition, .. } in *partitions {
+                self.state.revoke(topic, *partition);
+            }
+        }
+    }
+
+    /// Sets where the partitions begin of which the service says so.
+    fn start(&self, list: &mut TopicPartitionList) {
+        for place in plain(list) {
+            let start = Self::guarded("start_at", || self.hooks.start_at(&place));
+            if let Some(offset) = start
+                && let Err(error) =
+                    list.set_partition_offset(&place.topic, place.partition, Offset::Offset(offset))
+            {
+                tracing::error!(%error, ?place, offset, "a partition can't begin there");
+            }
+        }
+    }
+
+    fn applied(result: KafkaResult<()>) {
+        if let Err(error) = result {
+            tracing::error!(%error, "a rebalance has failed");
         }
     }
 }
@@ -78,12 +110,51 @@ fn told<'a>(
 }
 
 impl<H: Hooks> ConsumerContext for HookedContext<H> {
-    fn pre_rebalance(&self, _: &BaseConsumer<Self>, rebalance: &rdkafka::consumer::Rebalance<'_>) {
+    fn rebalance(
+        &self,
+        consumer: &BaseConsumer<Self>,
+        error: RDKafkaRespErr,
+        list: &mut TopicPartitionList,
+    ) {
+        use rdkafka::consumer::Rebalance as Theirs;
+        let is_cooperative =
+            matches!(consumer.rebalance_protocol(), RebalanceProtocol::Cooperative);
+        match error {
+            RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS => {
+                self.pre_rebalance(consumer, &Theirs::Assign(list));
+                self.start(list);
+                Self::applied(match is_cooperative {
+                    true => consumer.incremental_assign(list),
+                    false => consumer.assign(list),
+                });
+                self.post_rebalance(consumer, &Theirs::Assign(list));
+            }
+            _ => {
+                self.pre_rebalance(consumer, &Theirs::Revoke(list));
+                Self::applied(match is_cooperative {
+                    true => consumer.incremental_unassign(list),
+                    false => consumer.unassign(),
+                });
+                self.post_rebalance(consumer, &Theirs::Revoke(list));
+            }
+        }
+    }
+
+    fn pre_rebalance(
+        &self,
+        consumer: &BaseConsumer<Self>,
+        rebalance: &rdkafka::consumer::Rebalance<'_>,
+    ) {
         let mut list = Vec::new();
         let rebalance = told(rebalance, &mut list);
-        if let Rebalance::Revoke(partitions) = &rebalance {
-            for TopicPartition { topic, partition, .. } in *partitions {
-                self.state.revoke(topic, *partition);
+        if matches!(rebalance, Rebalance::Revoke(_)) {
+            self.forget(&rebalance);
+            // With `enable.auto.commit` librdkafka does it as they leave.
+            if !self.auto_commit
+                && let Err(error) = consumer.commit_consumer_state(CommitMode::Sync)
+                && error.rdkafka_error_code() != Some(RDKafkaErrorCode::NoOffset)
+            {
+                tracing::warn!(%error, "what was acknowledged was not committed: it comes again");
             }
         }
         Self::guarded("pre_rebalance", || self.hooks.pre_rebalance(&rebalance));
@@ -102,6 +173,8 @@ impl<H: Hooks> ConsumerContext for HookedContext<H> {
         }
         let mut list = Vec::new();
         let rebalance = told(rebalance, &mut list);
+        // Once more: until it took effect somebody may have taken one of their messages.
+        self.forget(&rebalance);
         Self::guarded("post_rebalance", || self.hooks.post_rebalance(&rebalance));
     }
 

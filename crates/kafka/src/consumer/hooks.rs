@@ -21,7 +21,7 @@ pub enum Rebalance<'a> {
     Assign(&'a [TopicPartition]),
     /// These partitions are no longer read here.
     Revoke(&'a [TopicPartition]),
-    /// The rebalance failed.
+    /// The rebalance failed. rdkafka 0.39 tells its log of that, and not us.
     Error(KafkaError),
 }
 
@@ -30,9 +30,19 @@ pub enum Rebalance<'a> {
 ///
 /// The methods have the names and the moments of `rdkafka`'s own. They get plain lists and not its
 /// `TopicPartitionList`, because one of those that is kept for longer than the consumer keeps it
-/// from ever closing. They run inside of `recv`, and should be quick; one that panics is logged,
-/// and the rebalance goes on.
+/// from ever closing. They run wherever librdkafka is polled, in `recv`, while a long handler runs,
+/// and while the consumer closes, and should be quick. They must not change what their own consumer
+/// reads (`seek`, `assign`, `pause`, …): that waits for them. One that panics is logged, and the
+/// rebalance goes on.
 pub trait Hooks: ClientContext + 'static {
+    /// Where a partition is to be read from that was just assigned, for a service that keeps its
+    /// offsets itself; `None` leaves it to the group's committed offset. May block for as long as it
+    /// takes to look the offset up.
+    fn start_at(&self, partition: &TopicPartition) -> Option<i64> {
+        let _unused = partition;
+        None
+    }
+
     /// Before a rebalance takes effect.
     fn pre_rebalance(&self, rebalance: &Rebalance<'_>) {
         let _unused = rebalance;

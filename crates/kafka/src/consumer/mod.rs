@@ -22,7 +22,7 @@ pub(crate) use offsets::Ticket;
 pub(crate) use state::State;
 
 /// Who stores the offsets of a [`StreamConsumer`]; a part of its type.
-pub mod ownership {
+pub mod offsets_of {
     /// The consumer: a record is acknowledged when its handler has succeeded, and in no other way.
     #[derive(Clone, Copy, Debug, Default)]
     pub struct Ours;

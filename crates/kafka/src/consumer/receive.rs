@@ -3,12 +3,11 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering::SeqCst;
 
-use rdkafka::Message as _;
 use rdkafka::TopicPartitionList;
 use rdkafka::consumer::Consumer;
 use rdkafka::error::KafkaError;
 
-use super::state::{Stashed, is_final};
+use super::state::{Stashed, is_transient};
 use super::{Hooks, State, StreamConsumer};
 use crate::error::{Error, Failed};
 use crate::process::{Delivery, Pending};
@@ -42,10 +41,12 @@ impl<H: Hooks, O> StreamConsumer<H, O> {
     ///
     /// [`Error::Failed`] when a record that was handed out has failed: it is told once, and its
     /// partition stays paused, so that nothing behind the record is processed. Whoever goes on
-    /// calling gets the records of other partitions. To try again, make the consumer anew, or
-    /// [`seek`](Self::seek) to the record and [`resume`](Self::resume).
+    /// calling gets the records of other partitions. To try it again, [`resume`](Self::resume) the
+    /// partition, which goes back to the record; to leave it behind, [`seek`](Self::seek) beyond it
+    /// first; or make the consumer anew.
     ///
-    /// [`Error::Kafka`] when Kafka refuses for good.
+    /// [`Error::Kafka`] for everything that doesn't pass by itself: no right to read, a group that
+    /// doesn't fit, no offset to begin with under `auto.offset.reset=error`.
     pub async fn recv(&self) -> Result<Option<Delivery<'_>>, Error> {
         let state = &self.client.state;
         let _receiving = Receiving::new(state);
@@ -76,25 +77,21 @@ impl<H: Hooks, O> StreamConsumer<H, O> {
             let received = tokio::select! {
                 biased;
                 () = woken => continue,
-                received = self.client.consumer.recv() => received,
+                received = self.client.take() => received,
             };
             match received {
-                Ok(message) => {
-                    let (partition, offset) = (message.partition(), message.offset());
-                    let Some(ticket) = state.offsets.begin(message.topic(), partition, offset)
-                    else {
-                        // It lies behind one that failed, and was already on its way.
-                        continue;
-                    };
+                Ok((message, Some(ticket))) => {
                     state.received();
                     let pending = self.pending(ticket);
                     let (settings, source) = (&self.settings, &self.source);
                     return Ok(Some(Delivery::borrowed(message, pending, settings, source)));
                 }
+                // It lies behind one that failed, and was already on its way.
+                Ok((_, None)) => {}
                 // For those who have asked for it; it is no error.
                 Err(KafkaError::PartitionEOF(_)) => {}
-                Err(error) if is_final(&error) => return Err(Error::Kafka(error)),
-                Err(error) => state.transient(&error),
+                Err(error) if is_transient(&error) => state.transient(&error),
+                Err(error) => return Err(Error::Kafka(error)),
             }
         }
     }
@@ -105,6 +102,7 @@ impl<H: Hooks, O> StreamConsumer<H, O> {
 
     /// Fetches no more of a partition that stands still.
     fn stop(&self, failed: &Failed) {
+        let _gate = self.client.gate();
         self.client.state.stop(failed.topic(), failed.partition());
         let mut partition = TopicPartitionList::with_capacity(1);
         partition.add_partition(failed.topic(), failed.partition());

@@ -13,19 +13,30 @@ use throughline_core::End;
 use throughline_core::http::redact_text;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
+use tokio::time::MissedTickBehavior;
 
 use super::lanes::{Lane, Lanes, Order};
-use super::ownership::Ours;
+use super::offsets_of::Ours;
 use super::policy::Tries;
 use super::{DefaultHooks, Hooks, OnFailure, StreamConsumer};
 use crate::error::{Error, Failed, Reason};
 use crate::process::{OwnedDelivery, OwnedMessage, Source};
 
-/// How many records are held at once for each that is handled, unless told otherwise.
-const BUFFER: usize = 8;
+/// How many records are held at once unless told otherwise. Kafka hands them out a partition at a
+/// time, by the thousand: with fewer, one partition would fill the buffer and the others wait.
+const BUFFER: usize = 16_384;
+
+/// How many bytes they may have together, by their keys and payloads.
+const BUFFER_BYTES: usize = 64 * 1024 * 1024;
+
+/// How often what is acknowledged is committed where librdkafka doesn't do it, as often as it would.
+const COMMIT_EVERY: Duration = Duration::from_secs(5);
 
 /// How long what runs may take to end when the runner stops, unless told otherwise.
 const DRAIN: Duration = Duration::from_secs(30);
+
+/// How long a consumer may take to close, at least.
+const CLOSE: Duration = Duration::from_secs(5);
 
 /// A loop over a consumer that handles several records at once, each in its trace; from
 /// [`StreamConsumer::runner`].
@@ -46,7 +57,11 @@ const DRAIN: Duration = Duration::from_secs(30);
 /// ```
 ///
 /// Each handler runs in a task of its own, so one that panics harms no other; its record counts as
-/// failed. However long handlers take, the consumer keeps its membership in the group.
+/// failed. However long handlers wait, the consumer keeps its membership in the group; one that
+/// blocks its thread belongs into `spawn_blocking`.
+///
+/// What is acknowledged is committed every `auto.commit.interval.ms`, or every five seconds with
+/// `enable.auto.commit=false`, and when partitions leave.
 #[must_use = "a runner does nothing until `run` is called"]
 pub struct Runner<H: Hooks = DefaultHooks, O = Ours> {
     consumer: StreamConsumer<H, O>,
@@ -91,8 +106,10 @@ impl<H: Hooks, O> Runner<H, O> {
         Runner { concurrency: concurrency.max(1), ..self }
     }
 
-    /// How many records are held here at once, handled or waiting; eight times the concurrency
-    /// unless told otherwise. They are copies: this bounds the memory.
+    /// How many records are held here at once, handled or waiting; 16,384 unless told otherwise, and
+    /// never more than 64 MiB. They are copies: this bounds the memory. Kafka hands records out a
+    /// partition at a time: with a small buffer the partitions of a backlog are handled one after
+    /// the other.
     pub fn buffer(self, records: usize) -> Self {
         Runner { buffer: Some(records.max(1)), ..self }
     }
@@ -156,24 +173,31 @@ impl<H: Hooks, O> Runner<H, O> {
     {
         let Runner { consumer, concurrency, buffer, order, tries, on_failure, mut shutdown, drain } =
             self;
-        let buffer = buffer.unwrap_or(concurrency.saturating_mul(BUFFER)).max(concurrency);
+        let buffer = buffer.unwrap_or(BUFFER).max(concurrency);
+        let source = Arc::clone(&consumer.source);
+        let mut commits = tokio::time::interval(COMMIT_EVERY);
+        commits.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let (stopping, is_stopping) = watch::channel(false);
         let plan = Arc::new(Plan { handler, tries, on_failure, is_stopping });
-        let mut lanes = Lanes::new(order);
-        let mut tasks = JoinSet::new();
+        let mut lanes = Lanes::<OwnedDelivery>::new(order);
+        let (mut tasks, mut bytes) = (JoinSet::new(), 0);
 
         let result = loop {
             while let Some((lane, delivery)) = lanes.next(concurrency) {
                 let plan = Arc::clone(&plan);
-                tasks.spawn(async move { (lane, plan.handle(delivery).await) });
+                tasks.spawn(async move {
+                    let size = size(delivery.message());
+                    (lane, size, plan.handle(delivery).await)
+                });
             }
-            let has_room = lanes.held() < buffer;
+            let has_room = lanes.held() < buffer && bytes < BUFFER_BYTES;
             tokio::select! {
                 biased;
                 () = &mut shutdown => break Ok(()),
                 Some(done) = tasks.join_next() => match done {
-                    Ok((lane, result)) => {
+                    Ok((lane, size, result)) => {
                         lanes.done(lane);
+                        bytes -= size;
                         if let Err(failed) = result {
                             break Err(Error::Failed(failed));
                         }
@@ -189,23 +213,40 @@ impl<H: Hooks, O> Runner<H, O> {
                         let delivery = delivery.into_owned();
                         let message = delivery.message().clone();
                         let (topic, partition) = (message.topic(), message.partition());
+                        bytes += size(&message);
                         lanes.push(topic, partition, message.key(), delivery);
                     }
                     Ok(None) => break Ok(()),
                     Err(error) => break Err(error),
                 },
-                never = rest(&*consumer.source), if !has_room => match never {},
+                _ = commits.tick(), if !source.commits_by_itself() => {
+                    if let Err(error) = source.commit_stored() {
+                        tracing::debug!(%error, "nothing was committed");
+                    }
+                }
+                never = rest(&*source), if !has_room => match never {},
             }
         };
 
         stopping.send_replace(true);
         lanes.abandon().for_each(OwnedDelivery::give_back);
-        let failed = finish(tasks, &*consumer.source, drain).await;
-        if let Err(error) = consumer.close().await {
-            tracing::warn!(%error, "the last offsets were not committed: their records come again");
+        let failed = finish(tasks, &*source, drain).await;
+        drop(source);
+        // Without brokers it takes as long as a session; a service that stops can't wait for that.
+        match tokio::time::timeout(drain.max(CLOSE), consumer.close()).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => {
+                tracing::warn!(%error, "the last offsets were not committed: they come again");
+            }
+            Err(_) => tracing::warn!("the consumer has not closed in time, and goes on closing"),
         }
         result.and(failed.map_or(Ok(()), |failed| Err(Error::Failed(failed))))
     }
+}
+
+/// What a record weighs, by what its sender chose.
+fn size(message: &OwnedMessage) -> usize {
+    message.key().map_or(0, <[u8]>::len) + message.payload().map_or(0, <[u8]>::len)
 }
 
 /// There is no room for messages. If that lasts, somebody has to poll all the same.
@@ -216,14 +257,14 @@ async fn rest(source: &dyn Source) -> Infallible {
 
 /// Lets what runs come to its end, within the deadline. The first record that failed by that.
 async fn finish(
-    mut tasks: JoinSet<(Lane, Result<(), Failed>)>,
+    mut tasks: JoinSet<(Lane, usize, Result<(), Failed>)>,
     source: &dyn Source,
     deadline: Duration,
 ) -> Option<Failed> {
     let mut first = None;
     let finished = async {
         while let Some(done) = tasks.join_next().await {
-            if let Ok((_, Err(failed))) = done {
+            if let Ok((_, _, Err(failed))) = done {
                 first.get_or_insert(failed);
             }
         }

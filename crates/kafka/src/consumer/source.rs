@@ -1,20 +1,22 @@
 //! The client underneath: what messages and the runner ask of it, without its type.
 
 use std::convert::Infallible;
-use std::sync::Arc;
+use std::future::poll_fn;
 use std::sync::atomic::Ordering::SeqCst;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Poll;
 use std::time::Duration;
 
-use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
+use futures_util::{FutureExt, StreamExt};
 use rdkafka::TopicPartitionList;
-use rdkafka::consumer::Consumer;
-use rdkafka::error::KafkaError;
+use rdkafka::consumer::{CommitMode, Consumer};
+use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Message as _};
 
-use super::Hooks;
 use super::context::HookedContext;
-use super::state::{Stashed, State, is_final};
+use super::state::{Stashed, State, is_transient};
+use super::{Hooks, Ticket};
 use crate::process::{OwnedMessage, Source};
 
 /// `rdkafka`'s consumer, and what is kept beside it.
@@ -22,21 +24,74 @@ pub(super) struct Client<H: Hooks> {
     pub(super) consumer: rdkafka::consumer::StreamConsumer<HookedContext<H>>,
     pub(super) state: Arc<State>,
     pub(super) patience: Duration,
+    /// Whether librdkafka commits what is stored by itself.
+    pub(super) auto_commit: bool,
+    /// Held while a message is taken and noted, and while it is changed what is read: of two that
+    /// take a message each, the first has to be noted first. Never held across an await.
+    gate: Mutex<()>,
 }
 
+/// A message that was taken, and how the book took it.
+pub(super) type Taken<'a> = (BorrowedMessage<'a>, Option<Ticket>);
+
 impl<H: Hooks> Client<H> {
-    /// Takes no more messages for now: what is polled from here on are events.
-    fn pause_all(&self) {
+    pub(super) fn new(
+        consumer: rdkafka::consumer::StreamConsumer<HookedContext<H>>,
+        state: Arc<State>,
+        patience: Duration,
+        auto_commit: bool,
+    ) -> Self {
+        Client { consumer, state, patience, auto_commit, gate: Mutex::new(()) }
+    }
+
+    pub(super) fn gate(&self) -> MutexGuard<'_, ()> {
+        self.gate.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes the next message, and notes it in the book in the same step.
+    pub(super) async fn take(&self) -> KafkaResult<Taken<'_>> {
+        let mut stream = self.consumer.stream();
+        poll_fn(|task| {
+            let _gate = self.gate();
+            match stream.poll_next_unpin(task) {
+                Poll::Ready(Some(Ok(message))) => {
+                    let (partition, offset) = (message.partition(), message.offset());
+                    let ticket = self.state.offsets.begin(message.topic(), partition, offset);
+                    Poll::Ready(Ok((message, ticket)))
+                }
+                Poll::Ready(Some(Err(error))) => Poll::Ready(Err(error)),
+                // Its streams don't end.
+                Poll::Ready(None) | Poll::Pending => Poll::Pending,
+            }
+        })
+        .await
+    }
+
+    /// Takes no more messages for now: what is polled from here on are events. Not while somebody
+    /// waits for messages.
+    fn pause_all(&self) -> bool {
+        let _gate = self.gate();
+        // First the flag, then the look: whoever begins to wait counts himself first, and looks at
+        // the flag then.
         self.state.resting.store(true, SeqCst);
+        if self.state.receivers.load(SeqCst) > 0 {
+            self.state.resting.store(false, SeqCst);
+            return false;
+        }
         // The list must not be kept: one that is alive keeps the consumer from closing.
         let paused = self.consumer.assignment().and_then(|all| self.consumer.pause(&all));
         if let Err(error) = paused {
             tracing::debug!(%error, "cannot pause");
         }
+        true
     }
 
     /// Takes messages again, but for the partitions that are to stay paused.
     pub(super) fn resume_all(&self) {
+        if !self.state.resting.load(SeqCst) {
+            return;
+        }
+        let _gate = self.gate();
         if self.state.resting.swap(false, SeqCst)
             && let Err(error) = self.try_resume()
         {
@@ -44,7 +99,7 @@ impl<H: Hooks> Client<H> {
         }
     }
 
-    fn try_resume(&self) -> Result<(), KafkaError> {
+    fn try_resume(&self) -> KafkaResult<()> {
         let assigned = self.consumer.assignment()?;
         let mut resumed = TopicPartitionList::new();
         for element in assigned.elements() {
@@ -55,29 +110,23 @@ impl<H: Hooks> Client<H> {
         self.consumer.resume(&resumed)
     }
 
-    fn keep(&self, message: &BorrowedMessage<'_>) {
-        let place = (message.topic(), message.partition(), message.offset());
-        if let Some(ticket) = self.state.offsets.begin(place.0, place.1, place.2) {
-            self.state.stash(Stashed::Message(OwnedMessage::new(message.detach()), ticket));
-        }
-    }
-
-    fn stored(&self, result: Result<(), KafkaError>) {
-        if let Err(error) = result {
-            // The partition was taken away a moment ago: whoever has it now gets the message again.
-            tracing::debug!(%error, "an offset was not stored");
+    /// Commits what is stored. That there is nothing to commit is no error.
+    pub(super) fn commit(&self, mode: CommitMode) -> KafkaResult<()> {
+        match self.consumer.commit_consumer_state(mode) {
+            Err(KafkaError::ConsumerCommit(RDKafkaErrorCode::NoOffset)) => Ok(()),
+            result => result,
         }
     }
 }
 
 impl<H: Hooks> Source for Client<H> {
-    fn store(&self, topic: &str, partition: i32, position: i64) {
+    fn store(&self, topic: &str, partition: i32, position: i64) -> KafkaResult<()> {
         // librdkafka adds one: it wants the last offset that was processed.
-        self.stored(self.consumer.store_offset(topic, partition, position - 1));
+        self.consumer.store_offset(topic, partition, position - 1)
     }
 
-    fn store_after(&self, message: &BorrowedMessage<'_>) {
-        self.stored(self.consumer.store_offset_from_message(message));
+    fn store_after(&self, message: &BorrowedMessage<'_>) -> KafkaResult<()> {
+        self.consumer.store_offset_from_message(message)
     }
 
     fn rest(&self) -> BoxFuture<'_, Infallible> {
@@ -86,25 +135,23 @@ impl<H: Hooks> Source for Client<H> {
             loop {
                 let polls = self.state.polls.load(SeqCst);
                 let is_polled = self.state.receivers.load(SeqCst) > 0;
-                if is_polled || seen.replace(polls) != Some(polls) {
-                    // Somebody else takes messages, or did a moment ago, and polls by that.
-                    if is_polled {
-                        // He may have come just as the partitions were paused.
-                        self.resume_all();
-                    }
+                // Somebody else takes messages, or did a moment ago, and polls by that. Otherwise
+                // they are paused, again each time: a rebalance may have brought some that run.
+                if is_polled || seen.replace(polls) != Some(polls) || !self.pause_all() {
                     tokio::time::sleep(self.patience).await;
                     continue;
                 }
-                // Again each time: a rebalance may have brought partitions that run.
-                self.pause_all();
-                match tokio::time::timeout(self.patience, self.consumer.recv()).await {
-                    Ok(Ok(message)) => self.keep(&message),
-                    Ok(Err(error)) if is_final(&error) => {
+                match tokio::time::timeout(self.patience, self.take()).await {
+                    Ok(Ok((message, Some(ticket)))) => {
+                        let message = OwnedMessage::new(message.detach());
+                        self.state.stash(Stashed::Message(message, ticket));
+                    }
+                    Ok(Ok((_, None)) | Err(KafkaError::PartitionEOF(_))) | Err(_) => {}
+                    Ok(Err(error)) if is_transient(&error) => self.state.transient(&error),
+                    Ok(Err(error)) => {
                         self.state.stash(Stashed::Error(error));
                         tokio::time::sleep(self.patience).await;
                     }
-                    Ok(Err(KafkaError::PartitionEOF(_))) | Err(_) => {}
-                    Ok(Err(error)) => self.state.transient(&error),
                 }
             }
         }
@@ -113,5 +160,13 @@ impl<H: Hooks> Source for Client<H> {
 
     fn patience(&self) -> Duration {
         self.patience
+    }
+
+    fn commit_stored(&self) -> KafkaResult<()> {
+        self.commit(CommitMode::Async)
+    }
+
+    fn commits_by_itself(&self) -> bool {
+        self.auto_commit
     }
 }

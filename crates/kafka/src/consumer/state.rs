@@ -25,8 +25,7 @@ pub struct Counts {
     pub processed: u64,
     /// Messages whose handler failed or panicked.
     pub failed: u64,
-    /// Messages that were dropped before their handler had ended, while their partition was still
-    /// read here.
+    /// Messages that were dropped before their handler had ended.
     pub dropped: u64,
     /// Errors of Kafka that passed by themselves.
     pub transient_errors: u64,
@@ -80,12 +79,14 @@ impl State {
         self.processed.fetch_add(1, Relaxed);
     }
 
-    /// A message was not processed. Its partition is held, unless it isn't read here any more.
+    /// A message was not processed. Its partition is held, unless it isn't read here any more: then
+    /// whoever reads it gets the message again.
     pub(crate) fn fail(&self, ticket: &Ticket, failed: Failed) {
+        self.count_failure(&failed);
         if !self.offsets.hold(ticket) {
+            tracing::debug!(error = %failed, "a message failed that is no longer ours");
             return;
         }
-        self.count_failure(&failed);
         lock(&self.failures).push_back(failed);
         self.pending.store(true, SeqCst);
         self.wake.notify_waiters();
@@ -140,14 +141,22 @@ impl State {
     /// The partition isn't read here any more.
     pub(super) fn revoke(&self, topic: &str, partition: i32) {
         self.restart(topic, partition);
-        self.forget(topic, partition);
+        self.offsets.forget(topic, partition);
+        self.forget_failures(topic, partition);
     }
 
-    /// What was handed out of a partition counts for nothing any more.
-    pub(super) fn forget(&self, topic: &str, partition: i32) {
-        self.offsets.forget(topic, partition);
+    /// What failed in a partition is known by now, or comes again.
+    pub(super) fn forget_failures(&self, topic: &str, partition: i32) {
         lock(&self.failures)
             .retain(|failed| !(*failed.topic == *topic && failed.partition == partition));
+    }
+
+    /// Nothing counts that was handed out so far.
+    pub(super) fn forget_all(&self) {
+        self.offsets.forget_all();
+        lock(&self.stopped).clear();
+        lock(&self.failures).clear();
+        lock(&self.stash).retain(|stashed| matches!(stashed, Stashed::Error(_)));
     }
 
     pub(super) fn close(&self) {
@@ -179,19 +188,53 @@ impl State {
     }
 }
 
-/// Whether an error ends the reading: what doesn't pass by itself.
-pub(super) fn is_final(error: &KafkaError) -> bool {
+/// Whether an error passes by itself: brokers that are away or change their roles, and a topic that
+/// isn't there yet. Everything else is for people to mend, and is told.
+pub(super) fn is_transient(error: &KafkaError) -> bool {
     use rdkafka::error::RDKafkaErrorCode as Code;
-    matches!(error, KafkaError::MessageConsumptionFatal(_))
-        || matches!(
-            error.rdkafka_error_code(),
-            Some(
-                Code::Fatal
-                    | Code::Authentication
-                    | Code::SaslAuthenticationFailed
-                    | Code::TopicAuthorizationFailed
-                    | Code::GroupAuthorizationFailed
-                    | Code::ClusterAuthorizationFailed
-            )
+    if matches!(error, KafkaError::MessageConsumptionFatal(_)) {
+        return false;
+    }
+    matches!(
+        error.rdkafka_error_code(),
+        Some(
+            Code::AllBrokersDown
+                | Code::BrokerDestroy
+                | Code::BrokerNotAvailable
+                | Code::BrokerTransportFailure
+                | Code::CoordinatorLoadInProgress
+                | Code::CoordinatorNotAvailable
+                | Code::FencedLeaderEpoch
+                | Code::FetchSessionIdNotFound
+                | Code::IllegalGeneration
+                | Code::InProgress
+                | Code::InvalidFetchSessionEpoch
+                | Code::InvalidMessage
+                | Code::KafkaStorageError
+                | Code::LeaderNotAvailable
+                | Code::MessageTimedOut
+                | Code::NetworkException
+                | Code::NodeUpdate
+                | Code::NotCoordinator
+                | Code::NotLeaderForPartition
+                | Code::OffsetNotAvailable
+                | Code::OffsetOutOfRange
+                | Code::OperationTimedOut
+                | Code::PollExceeded
+                | Code::PreferredLeaderNotAvailable
+                | Code::RebalanceInProgress
+                | Code::ReplicaNotAvailable
+                | Code::RequestTimedOut
+                | Code::Resolve
+                | Code::SSL
+                | Code::ThrottlingQuotaExceeded
+                | Code::TimedOutQueue
+                | Code::UnknownLeaderEpoch
+                | Code::UnknownMemberId
+                | Code::UnknownPartition
+                | Code::UnknownTopic
+                | Code::UnknownTopicOrPartition
+                | Code::WaitingForCoordinator
         )
+    )
 }

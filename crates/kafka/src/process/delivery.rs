@@ -125,7 +125,7 @@ impl<'a> Delivery<'a> {
                 span.end(End::Completed);
                 pending.finish(|position| match &held {
                     Held::Borrowed(held) if position == message.offset() + 1 => {
-                        source.store_after(held);
+                        source.store_after(held)
                     }
                     _ => source.store(message.topic(), message.partition(), position),
                 });

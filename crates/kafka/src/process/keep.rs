@@ -7,22 +7,29 @@ use std::task::Poll;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
+use rdkafka::error::KafkaResult;
 use rdkafka::message::BorrowedMessage;
 
 /// The consumer that a message came from.
 pub(crate) trait Source: Send + Sync {
     /// Stores how far a partition is acknowledged: the offset to go on with. The next commit sends
     /// it.
-    fn store(&self, topic: &str, partition: i32, position: i64);
+    fn store(&self, topic: &str, partition: i32, position: i64) -> KafkaResult<()>;
 
     /// The same, for the offset right after a message.
-    fn store_after(&self, message: &BorrowedMessage<'_>);
+    fn store_after(&self, message: &BorrowedMessage<'_>) -> KafkaResult<()>;
 
     /// Keeps the membership in the group for as long as it is polled, without taking messages.
     fn rest(&self) -> BoxFuture<'_, Infallible>;
 
     /// How long a handler may take before somebody has to poll.
     fn patience(&self) -> Duration;
+
+    /// Sends what is stored to the broker, without waiting for it.
+    fn commit_stored(&self) -> KafkaResult<()>;
+
+    /// Whether librdkafka commits what is stored every now and then.
+    fn commits_by_itself(&self) -> bool;
 }
 
 /// Runs `work`, and keeps polling for its consumer if it takes long.

@@ -2,6 +2,7 @@ use std::fmt;
 use std::fmt::Display;
 use std::sync::{Arc, Weak};
 
+use rdkafka::error::KafkaResult;
 use throughline_core::{BoundarySpan, End};
 
 use super::{OwnedMessage, Pending, Source, extract, start};
@@ -96,15 +97,14 @@ impl OwnedDelivery {
         self.settle(|pending, store| pending.pass(store));
     }
 
-    fn settle(self, by: impl FnOnce(Pending, &dyn Fn(i64))) {
+    fn settle(self, by: impl FnOnce(Pending, &dyn Fn(i64) -> KafkaResult<()>)) {
         let OwnedDelivery { message, pending, source, .. } = self;
         // Held until the book is closed again: the last one to let go of a consumer waits for it to
         // close, and it may want to write into the book.
         let source = source.upgrade();
-        by(pending, &|position| {
-            if let Some(source) = &source {
-                source.store(message.topic(), message.partition(), position);
-            }
+        by(pending, &|position| match &source {
+            Some(source) => source.store(message.topic(), message.partition(), position),
+            None => Ok(()),
         });
     }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use opentelemetry::Context;
 use opentelemetry::trace::{SpanContext, SpanKind, TraceContextExt};
+use rdkafka::error::KafkaResult;
 use throughline_core::messaging::{Destination, destination};
 use throughline_core::{BoundarySpan, Description, Extraction, semconv};
 
@@ -82,25 +83,29 @@ impl Pending {
 
     /// Its handler has succeeded. `store` is told how far the partition is acknowledged by that,
     /// if that is our affair and has moved.
-    pub(crate) fn finish(mut self, store: impl FnOnce(i64)) {
+    pub(crate) fn finish(mut self, store: impl FnOnce(i64) -> KafkaResult<()>) {
         self.settled = true;
         self.state.processed();
         self.leave(store);
     }
 
     /// Its handler has failed, and the partition goes on all the same.
-    pub(crate) fn pass(mut self, store: impl FnOnce(i64)) {
+    pub(crate) fn pass(mut self, store: impl FnOnce(i64) -> KafkaResult<()>) {
         self.settled = true;
         self.state.passed();
         self.leave(store);
     }
 
-    fn leave(&self, store: impl FnOnce(i64)) {
-        self.state.offsets.finish(&self.ticket, |position| {
-            if self.acknowledge {
-                store(position);
-            }
+    fn leave(&self, store: impl FnOnce(i64) -> KafkaResult<()>) {
+        let stored = self.state.offsets.finish(&self.ticket, |position| match self.acknowledge {
+            true => store(position),
+            false => Ok(()),
         });
+        // Told after the book is closed: whoever listens to the log may want to look into it.
+        if let Some(Err(error)) = stored {
+            // The partition was taken away a moment ago: whoever has it now gets the message again.
+            tracing::debug!(%error, "an offset was not stored");
+        }
     }
 
     /// Its handler has failed: its partition stands still, if that is our affair.
@@ -117,7 +122,7 @@ impl Pending {
             self.state.fail(&self.ticket, failed.clone());
         } else {
             self.state.count_failure(&failed);
-            self.leave(|_| {});
+            self.leave(|_| Ok(()));
         }
         failed
     }

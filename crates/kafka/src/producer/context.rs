@@ -2,6 +2,7 @@
 
 use std::error::Error;
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use rdkafka::ClientContext;
 use rdkafka::Statistics;
@@ -45,22 +46,32 @@ pub struct InFlight {
     pub(super) sender: oneshot::Sender<OwnedDeliveryResult>,
 }
 
+/// Runs what isn't ours on the thread that polls.
+fn guarded(what: &str, f: impl FnOnce()) {
+    if catch_unwind(AssertUnwindSafe(f)).is_err() {
+        tracing::error!("{what} of a Kafka producer panicked");
+    }
+}
+
 impl<C: ClientContext + 'static> ProducerContext<NoCustomPartitioner> for TracedContext<C> {
     type DeliveryOpaque = Box<InFlight>;
 
     fn delivery(&self, result: &DeliveryResult<'_>, in_flight: Box<InFlight>) {
         let InFlight { span, sender } = *in_flight;
         let result = match result {
-            Ok(message) => {
-                let (partition, offset) = (message.partition(), message.offset());
-                delivered(span, partition, offset);
-                Ok(Delivery { partition, offset, timestamp: message.timestamp() })
-            }
-            Err((error, message)) => {
-                refused(span, error);
-                Err((error.clone(), message.detach()))
-            }
+            Ok(message) => Ok(Delivery {
+                partition: message.partition(),
+                offset: message.offset(),
+                timestamp: message.timestamp(),
+            }),
+            Err((error, message)) => Err((error.clone(), message.detach())),
         };
+        // A processor of spans that panics must not take the thread along that polls: no send
+        // would ever be answered again.
+        guarded("the end of a span", || match &result {
+            Ok(sent) => delivered(span, sent.partition, sent.offset),
+            Err((error, _)) => refused(span, error),
+        });
         // Nobody has to wait for the answer.
         drop(sender.send(result));
     }
@@ -70,19 +81,19 @@ impl<C: ClientContext> ClientContext for TracedContext<C> {
     const ENABLE_REFRESH_OAUTH_TOKEN: bool = C::ENABLE_REFRESH_OAUTH_TOKEN;
 
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        self.0.log(level, facility, message);
+        guarded("the log of the context", || self.0.log(level, facility, message));
     }
 
     fn stats(&self, statistics: Statistics) {
-        self.0.stats(statistics);
+        guarded("the hook stats", || self.0.stats(statistics));
     }
 
     fn stats_raw(&self, statistics: &[u8]) {
-        self.0.stats_raw(statistics);
+        guarded("the hook stats_raw", || self.0.stats_raw(statistics));
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
-        self.0.error(error, reason);
+        guarded("the hook error", || self.0.error(error, reason));
     }
 
     fn generate_oauth_token(&self, config: Option<&str>) -> Result<OAuthToken, Box<dyn Error>> {

@@ -6,6 +6,7 @@ mod drain;
 mod failure;
 mod hostile;
 mod membership;
+mod offsets;
 mod policy;
 mod producer;
 mod runner;

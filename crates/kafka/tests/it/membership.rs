@@ -195,12 +195,13 @@ async fn what_was_handed_out_before_a_seek_acknowledges_nothing() {
     assert_eq!(committed[0].offset, Some(1), "what comes again is not acknowledged before");
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_long_handler_does_not_keep_others_from_receiving() {
     let rig = Rig::new(2).await;
     let producer = rig.producer();
     let mut config = rig.config();
-    config.set("max.poll.interval.ms", "300");
+    // Somebody polls in its place every 100 ms: whoever receives comes in between.
+    config.set("max.poll.interval.ms", "400");
     let consumer = Arc::new(rig.consumer_of(&config));
     rig.send(&producer, 0, "long").await;
     let begun = Arc::new(tokio::sync::Notify::new());
@@ -220,16 +221,14 @@ async fn a_long_handler_does_not_keep_others_from_receiving() {
         }
     });
     soon("the long handler", begun.notified()).await;
-    // By now nobody else polls: the long handler's own task pauses the partitions and does.
-    tokio::time::sleep(Duration::from_millis(500)).await;
-    for number in 0..20 {
+    for number in 0..40_u64 {
         let payload = number.to_string();
         rig.send(&producer, 1, &payload).await;
+        // By now nobody else polls, or somebody is just about to.
+        tokio::time::sleep(Duration::from_micros(195_000 + number * 1_037 % 40_000)).await;
         let delivery = soon("a record", consumer.recv()).await.expect("no error").expect("open");
         let seen = delivery.process(async |message| Ok::<_, String>(text(message.payload()))).await;
         assert_eq!(seen, Ok(payload));
-        // So long that it may pause them again.
-        tokio::time::sleep(Duration::from_millis(20)).await;
     }
     release.notify_one();
     soon("the long handler's end", long).await.expect("no panic").expect("it succeeds");

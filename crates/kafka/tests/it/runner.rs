@@ -1,6 +1,7 @@
 //! Many records at once, in order where order matters.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 
 use rdkafka::producer::FutureRecord;
@@ -65,4 +66,47 @@ async fn a_thousand_records_are_handled_at_once_and_in_order_by_key() {
         .iter()
         .all(|span| span.parent.and_then(|parent| sends.get(&parent)) == Some(&span.trace_id));
     assert!(are_children, "a record was handled in another trace");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_partitions_of_a_backlog_are_handled_side_by_side() {
+    const EACH: usize = 300;
+    const PARTITIONS: i32 = 4;
+    let rig = Rig::new(4).await;
+    let producer = rig.producer();
+    let mut sends = Vec::new();
+    for partition in 0..PARTITIONS {
+        for _ in 0..EACH {
+            let record = FutureRecord::<(), _>::to(rig.topic()).partition(partition).payload("x");
+            sends.push(producer.send_result(record).map_err(|(error, _)| error).expect("room"));
+        }
+    }
+    for sent in sends {
+        soon("an answer", sent).await.expect("an answer").expect("the broker took it");
+    }
+    let consumer = rig.consumer();
+    let closer = consumer.closer();
+    let running = Arc::new(AtomicUsize::new(0));
+    // How many there were, and how many ran at once when each began.
+    let seen = Arc::new(Mutex::new((0_usize, 0_usize)));
+    let run = consumer.runner().concurrency(4).run({
+        let seen = Arc::clone(&seen);
+        move |_| {
+            let (running, seen, closer) = (Arc::clone(&running), Arc::clone(&seen), closer.clone());
+            async move {
+                let at_once = running.fetch_add(1, SeqCst) + 1;
+                tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+                running.fetch_sub(1, SeqCst);
+                let mut seen = seen.lock().expect("a lock");
+                *seen = (seen.0 + 1, seen.1 + at_once);
+                if seen.0 == EACH * 4 {
+                    closer.close();
+                }
+                Ok::<_, String>(())
+            }
+        }
+    });
+    soon("the end of the runner", run).await.expect("it was closed");
+    let (records, at_once) = *seen.lock().expect("a lock");
+    assert!(at_once > 2 * records, "{at_once} / {records} at once: one partition after the other");
 }
