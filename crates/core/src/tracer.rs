@@ -56,6 +56,7 @@ where
 {
     let ours: Arc<dyn MakeTracer> = Arc::new(provider.clone());
     *GLOBAL.write().unwrap_or_else(PoisonError::into_inner) = Some(ours);
+    #[expect(clippy::disallowed_methods, reason = "what others are told to use instead")]
     global::set_tracer_provider(provider);
 }
 

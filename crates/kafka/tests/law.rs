@@ -3,6 +3,7 @@
 //! Each of `law/*.rs` breaks one promise and must not compile; what the compiler says is kept
 //! beside it. After a change there, or of the compiler: `TRYBUILD=overwrite cargo test -p
 //! throughline-kafka --test law`, and read what it changed.
+#![expect(clippy::disallowed_methods, reason = "our types in tasks of any kind")]
 
 use std::sync::Mutex;
 

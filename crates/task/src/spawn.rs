@@ -20,6 +20,7 @@ where
 {
     // OpenTelemetry's context has to be the inner one. The current tracing span may be an older
     // one than the span that is current there; entered last, it would hide it.
+    #[expect(clippy::disallowed_methods, reason = "the boundary itself")]
     tokio::spawn(InContext::new(future, Context::current()).in_current_span())
 }
 
@@ -36,6 +37,7 @@ where
     R: Send + 'static,
 {
     let (context, span) = (Context::current(), tracing::Span::current());
+    #[expect(clippy::disallowed_methods, reason = "the boundary itself")]
     tokio::task::spawn_blocking(move || {
         span.in_scope(|| {
             let _attached = context.attach();
@@ -64,6 +66,7 @@ where
     let config = Config::new(env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"));
     let job = config.root(name).process(future);
     // No tracing span around it: that would be a parent again.
+    #[expect(clippy::disallowed_methods, reason = "the boundary itself")]
     tokio::spawn(async move {
         let (output, span) = job.await;
         span.end(End::Completed);

@@ -1,4 +1,5 @@
 //! What becomes of a trace in a task.
+#![expect(clippy::disallowed_methods, reason = "shows what is lost without")]
 
 use std::future::pending;
 use std::sync::Arc;

@@ -1,6 +1,7 @@
 //! Spans on threads that belong to no scope; in a process of its own, since other tests' scopes
 //! would make it unclear whose they are.
 #![allow(clippy::expect_used, reason = "a test that cannot go on says so")]
+#![expect(clippy::disallowed_methods, reason = "shows what is lost without")]
 
 use opentelemetry::global;
 use opentelemetry::trace::Tracer;

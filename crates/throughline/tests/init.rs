@@ -2,6 +2,7 @@
 //! once.
 
 #![allow(clippy::expect_used)]
+#![expect(clippy::disallowed_methods, reason = "a server and a shutdown are of no trace")]
 
 use std::time::Duration;
 
@@ -64,4 +65,18 @@ async fn a_layer_and_a_client_built_before_init_work() {
           CLIENT GET [orders]
         ",
     );
+}
+
+/// `let _ = init(..)` ends telemetry where it begins. Clippy has to see it: where it doesn't, these
+/// expectations are warnings.
+#[test]
+fn clippy_sees_a_guard_that_is_thrown_away() {
+    let never = || -> Result<(), throughline::telemetry::InitError> {
+        #[expect(clippy::let_underscore_must_use, reason = "the mistake itself")]
+        let _ = throughline::telemetry::init("orders");
+        #[expect(clippy::let_underscore_must_use, reason = "the mistake itself")]
+        let _ = throughline::telemetry::init("orders")?;
+        Ok(())
+    };
+    let _never_called = never;
 }

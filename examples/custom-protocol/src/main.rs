@@ -18,6 +18,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let address = listener.local_addr()?;
+    #[expect(clippy::disallowed_methods, reason = "a server is of no trace")]
     tokio::spawn(async move {
         while let Ok((connection, _)) = listener.accept().await {
             let served =

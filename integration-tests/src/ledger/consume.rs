@@ -155,6 +155,7 @@ pub async fn hold(args: Hold) -> Result<(), Error> {
     let mut tasks = JoinSet::new();
     for delivery in deliveries {
         let (scribe, fail) = (scribe.clone(), args.fail);
+        #[expect(clippy::disallowed_methods, reason = "each record brings its own trace")]
         tasks.spawn(delivery.process(move |message| async move {
             let id = message.payload_view::<str>().and_then(Result::ok);
             if id.and_then(|id| id.parse().ok()) == Some(fail) {

@@ -55,6 +55,7 @@ pub async fn produce(args: Produce) -> Result<(), Error> {
         let Ok(room) = Arc::clone(&under_way).acquire_owned().await else { break };
         let (producer, book, spans) = (producer.clone(), Arc::clone(&book), spans.clone());
         let topic = topic.clone();
+        #[expect(clippy::disallowed_methods, reason = "each send begins a trace")]
         sends.spawn(async move {
             let _room = room;
             let (key, payload) = (format!("key-{}", id % 97), id.to_string());

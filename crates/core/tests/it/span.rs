@@ -1,3 +1,5 @@
+#![expect(clippy::disallowed_methods, reason = "threads that share a span, and no context")]
+
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;

@@ -436,6 +436,7 @@ impl<H: Hooks, O> StreamConsumer<H, O> {
             drop(closed.send(committed));
         };
         // Not one of the runtime's, which waits for its threads when it ends.
+        #[expect(clippy::disallowed_methods, reason = "it is of no trace")]
         let thread = std::thread::Builder::new().name("kafka-closing".to_owned()).spawn(close);
         match thread {
             Ok(_) => closing.await.unwrap_or(Err(KafkaError::Canceled)),

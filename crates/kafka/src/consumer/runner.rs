@@ -185,6 +185,7 @@ impl<H: Hooks, O> Runner<H, O> {
         let result = loop {
             while let Some((lane, delivery)) = lanes.next(concurrency) {
                 let plan = Arc::clone(&plan);
+                #[expect(clippy::disallowed_methods, reason = "each record brings its own trace")]
                 tasks.spawn(async move {
                     let size = size(delivery.message());
                     (lane, size, plan.handle(delivery).await)

@@ -169,6 +169,7 @@ impl<C: ClientContext + 'static> FutureProducer<C> {
         let (sender, answer) = oneshot::channel();
         let mut record = based(record, Box::new(InFlight { span, sender }));
         loop {
+            #[expect(clippy::disallowed_methods, reason = "the boundary itself")]
             let Err((error, given_back)) = self.producer.send(record) else {
                 return match answer.await {
                     Ok(answer) => answer,
@@ -206,6 +207,7 @@ impl<C: ClientContext + 'static> FutureProducer<C> {
     {
         let span = start(&self.settings, &mut record);
         let (sender, answer) = oneshot::channel();
+        #[expect(clippy::disallowed_methods, reason = "the boundary itself")]
         match self.producer.send(based(record, Box::new(InFlight { span, sender }))) {
             Ok(()) => Ok(DeliveryFuture(answer)),
             Err((error, given_back)) => {

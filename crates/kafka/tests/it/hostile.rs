@@ -1,4 +1,5 @@
 //! Records that nobody of ours has written.
+#![expect(clippy::disallowed_methods, reason = "records as strangers send them")]
 
 use opentelemetry::trace::TraceId;
 use rdkafka::message::{Header, OwnedHeaders};

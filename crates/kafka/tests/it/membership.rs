@@ -1,4 +1,5 @@
 //! A consumer stays in its group, and closes when it is told to.
+#![expect(clippy::disallowed_methods, reason = "the tasks of a test are of no trace")]
 
 use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};

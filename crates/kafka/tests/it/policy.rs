@@ -1,4 +1,5 @@
 //! What becomes of records whose handler fails or panics.
+#![expect(clippy::disallowed_methods, reason = "the dead letter, as it is on the wire")]
 
 use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};

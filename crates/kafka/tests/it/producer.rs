@@ -1,4 +1,5 @@
 //! The span of a send ends by the broker's answer.
+#![expect(clippy::disallowed_methods, reason = "the tasks of a test are of no trace")]
 
 use std::time::Duration;
 

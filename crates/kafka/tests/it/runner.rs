@@ -1,4 +1,5 @@
 //! Many records at once, in order where order matters.
+#![expect(clippy::disallowed_methods, reason = "the tasks of a test are of no trace")]
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};

@@ -1,4 +1,8 @@
 //! How a request ends, and what its span says of that.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "a request must keep its context in a task by itself"
+)]
 
 use std::time::Duration;
 

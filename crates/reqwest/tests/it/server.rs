@@ -1,4 +1,5 @@
 //! A server that answers by the byte, and the client that asks it.
+#![expect(clippy::disallowed_methods, reason = "a server that knows of no trace")]
 
 use std::time::Duration;
 

@@ -56,6 +56,7 @@ impl ThreadExporter {
         let (jobs, inbox) = mpsc::unbounded_channel();
         let (stop, stopped) = watch::channel(false);
         let worker = Worker { exporter, limit, trouble, stopped };
+        #[expect(clippy::disallowed_methods, reason = "exports are of no trace")]
         std::thread::Builder::new().name("throughline-export".to_owned()).spawn(move || {
             // A span of the exporter's own request would be exported by a request, and so on.
             // One guard covers all: the runtime polls every task on this thread.

@@ -1,4 +1,5 @@
 //! A collector for tests: OTLP over HTTP on a real socket, with what can go wrong with one.
+#![expect(clippy::disallowed_methods, reason = "a collector is of no trace")]
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};

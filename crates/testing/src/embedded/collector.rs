@@ -113,6 +113,7 @@ impl Collector {
             .layer(DefaultBodyLimit::max(MAX_BODY))
             .with_state(Arc::clone(&inbox));
         let (stop, stopped) = oneshot::channel::<()>();
+        #[expect(clippy::disallowed_methods, reason = "a server is of no trace")]
         let server = tokio::spawn(async move {
             let stopped = async { drop(stopped.await) };
             // It ends when it is told to, and has no other end.

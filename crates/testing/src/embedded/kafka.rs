@@ -119,6 +119,7 @@ impl Kafka {
             }
             Err(error) => drop(started.send(Err(error))),
         };
+        #[expect(clippy::disallowed_methods, reason = "a broker is of no trace")]
         let thread = thread::Builder::new().name("embedded-kafka".to_owned()).spawn(run);
         let thread = Some(thread.map_err(KafkaError::Thread)?);
         match start.recv() {

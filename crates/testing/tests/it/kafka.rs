@@ -1,3 +1,5 @@
+#![expect(clippy::disallowed_methods, reason = "the cluster as a raw client sees it")]
+
 use std::collections::HashSet;
 use std::time::Duration;
 

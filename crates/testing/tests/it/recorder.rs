@@ -1,3 +1,5 @@
+#![expect(clippy::disallowed_methods, reason = "the tasks of a test are of no trace")]
+
 use std::time::Duration;
 
 use opentelemetry::trace::{Span as _, TraceContextExt, Tracer, TracerProvider};

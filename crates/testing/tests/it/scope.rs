@@ -1,3 +1,5 @@
+#![expect(clippy::disallowed_methods, reason = "shows what is lost without")]
+
 use std::sync::Arc;
 use std::time::Duration;
 

@@ -1,4 +1,5 @@
 //! What a service passes on of what its caller sent.
+#![expect(clippy::disallowed_methods, reason = "callers and servers that know of no trace")]
 
 use axum::Router;
 use axum::http::HeaderMap;

@@ -1,4 +1,5 @@
 //! Two services on real sockets, and a caller who can hang up.
+#![expect(clippy::disallowed_methods, reason = "a server is of no trace")]
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,4 +1,5 @@
 //! The span ends where the body does.
+#![expect(clippy::disallowed_methods, reason = "a body must keep its context in a task by itself")]
 
 use std::convert::Infallible;
 use std::io;

@@ -1,4 +1,8 @@
 //! What the layer says of a request, and how it stands beside others.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "a service must keep its context in a task by itself"
+)]
 
 use std::convert::Infallible;
 use std::future::pending;

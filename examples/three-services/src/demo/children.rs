@@ -111,6 +111,7 @@ impl<'a> Children<'a> {
         let mut readers = Vec::new();
         if let Some(stderr) = stderr {
             let keep = keep(BufReader::new(stderr), Arc::clone(&log), show_logs);
+            #[expect(clippy::disallowed_methods, reason = "the demo itself is of no trace")]
             readers.push(tokio::spawn(keep));
         }
         let listening = listening(stdout, Arc::clone(&log), show_logs);
@@ -210,6 +211,7 @@ async fn listening(
     while let Ok(Some(line)) = lines.next_line().await {
         if let Some(url) = line.strip_prefix(LISTENING) {
             let url = url.to_owned();
+            #[expect(clippy::disallowed_methods, reason = "the demo itself is of no trace")]
             let reader = tokio::spawn(keep(lines.into_inner(), log, show));
             return Some(Listening { url, reader });
         }

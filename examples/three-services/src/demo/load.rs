@@ -88,6 +88,7 @@ pub(crate) async fn place(
         if is_stuck {
             placed.failures.push(Failure::NotPlaced { id: order.id }.to_string());
         } else {
+            #[expect(clippy::disallowed_methods, reason = "customers have no trace")]
             running.spawn(place_one(http.clone(), format!("{gateway}/orders"), order, patience));
         }
     }
@@ -120,6 +121,7 @@ fn order(number: u32) -> Order {
     Order { id: format!("order-{number}"), item, quantity: 1 + number % 4 }
 }
 
+#[expect(clippy::disallowed_methods, reason = "customers have no trace")]
 async fn place_one(
     http: reqwest::Client,
     orders: String,
@@ -160,6 +162,7 @@ mod tests {
         let routes = Router::new()
             .route("/orders", post(async || StatusCode::CREATED))
             .route("/orders/{id}/done", get(std::future::pending::<StatusCode>));
+        #[expect(clippy::disallowed_methods, reason = "a server is of no trace")]
         tokio::spawn(async move { axum::serve(listener, routes).await });
 
         let placed = place(&gateway, 5, 2, Duration::from_millis(50)).await?;

@@ -42,6 +42,7 @@ impl Announcer {
         let record = FutureRecord::to(TOPIC).key(&order.order.id).payload(&event);
         let sent = match self {
             Announcer::Traced(producer) => producer.send(record, ANSWER).await,
+            #[expect(clippy::disallowed_methods, reason = "the break that the demo shows")]
             Announcer::Raw(producer) => producer.send(record, ANSWER).await,
         };
         sent.map_err(|(error, _)| error)?;
@@ -80,7 +81,7 @@ pub(crate) async fn create_topic(brokers: &str) -> KafkaResult<()> {
     let admin: AdminClient<DefaultClientContext> = client_config(brokers).create()?;
     // Of all topics: to ask for a certain one may create it, as somebody else thinks right.
     let ask = move || admin.inner().fetch_metadata(None, ANSWER).map(|found| (admin, found));
-    let asked = tokio::task::spawn_blocking(ask).await;
+    let asked = throughline::task::spawn_blocking(ask).await;
     let (admin, found) = asked.map_err(|_| KafkaError::Canceled)??;
     if found.topics().iter().any(|topic| topic.name() == TOPIC) {
         return Ok(());

@@ -4,6 +4,7 @@ use throughline::task;
 use tokio::task::JoinHandle;
 use tracing::{info, instrument};
 
+#[expect(clippy::disallowed_methods, reason = "the break that the demo shows")]
 pub(crate) fn audit(order: String, raw: bool) -> JoinHandle<()> {
     if raw { tokio::spawn(write_audit(order)) } else { task::spawn(write_audit(order)) }
 }

@@ -108,12 +108,14 @@ fn stop(service: &'static str, args: &ServiceArgs) -> Result<watch::Receiver<boo
     if args.stop_with_stdin {
         let sender = sender.clone();
         // A thread, since a runtime waits for its own reads of standard input when it ends.
+        #[expect(clippy::disallowed_methods, reason = "the end of a process is of no trace")]
         std::thread::spawn(move || {
             // Closed or broken, it comes to the same.
             let _rest = io::copy(&mut io::stdin(), &mut io::sink());
             sender.send_replace(true);
         });
     }
+    #[expect(clippy::disallowed_methods, reason = "the end of a process is of no trace")]
     tokio::spawn(async move {
         tokio::select! {
             _ = terminate.recv() => {}

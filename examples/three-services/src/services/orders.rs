@@ -62,7 +62,7 @@ async fn start(args: OrdersArgs) -> Result<(), Error> {
         // One that panicked has said so.
         let _ended = audit.await;
     }
-    let flushed = tokio::task::spawn_blocking(move || orders.announcer.flush()).await;
+    let flushed = throughline::task::spawn_blocking(move || orders.announcer.flush()).await;
     if let Ok(Err(error)) = flushed {
         warn!("not every order that was placed is announced: {error}");
     }

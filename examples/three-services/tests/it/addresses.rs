@@ -1,4 +1,5 @@
 //! Services that don't share an address, as in containers, where each is known by a name.
+#![expect(clippy::disallowed_methods, reason = "the threads of a test are of no trace")]
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};

@@ -1,4 +1,5 @@
 //! The leg over Kafka: an event that fails, and brokers of the user's.
+#![expect(clippy::disallowed_methods, reason = "what the broker has, as it is")]
 
 use std::time::Duration;
 

@@ -165,8 +165,10 @@ pub(super) async fn hands_out<D: Inbound>(driver: &Arc<D>) -> Outcome {
         .deliver(caller(SAMPLED), |_| async {
             boundary().set_attribute(IN_HANDLER, true);
             let in_task = async { boundary().set_attribute(IN_TASK, true) };
+            #[expect(clippy::disallowed_methods, reason = "its context goes along by hand")]
             let in_task = tokio::spawn(InContext::new(in_task, Context::current()));
             let handle = boundary();
+            #[expect(clippy::disallowed_methods, reason = "a handle must do without a context")]
             let by_handle = tokio::spawn(async move { handle.set_attribute(BY_HANDLE, true) });
             in_task.await.and(by_handle.await).map_err(|_| Failed)
         })
@@ -202,6 +204,7 @@ pub(super) async fn isolates<D: Inbound>(driver: &Arc<D>) -> Outcome {
     let mut messages = JoinSet::new();
     for number in 1..=MESSAGES {
         let bench = Arc::clone(&bench);
+        #[expect(clippy::disallowed_methods, reason = "each message brings its own trace")]
         messages.spawn(async move {
             let headers = Headers::from([
                 ("traceparent", format!("00-{number:032x}-{number:016x}-01")),

@@ -256,6 +256,7 @@ pub(super) async fn isolates<D: Outbound>(driver: &Arc<D>) -> Outcome {
         let bench = Arc::clone(&bench);
         let context = ambient(&format!("00-{number:032x}-{number:016x}-01"));
         let context = context.with_baggage([KeyValue::new("message", number.to_string())]);
+        #[expect(clippy::disallowed_methods, reason = "each message has a context of its own")]
         messages.spawn(async move {
             let answer = || async {
                 yield_now().await;

@@ -1,5 +1,6 @@
 //! A boundary that may be wrong, whose messages are sent whoever waits for them, and answered by a
 //! broker.
+#![expect(clippy::disallowed_methods, reason = "a queue that knows of no trace")]
 
 use std::time::Duration;
 
