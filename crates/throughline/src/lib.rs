@@ -110,3 +110,8 @@ pub mod prelude {
 ))]
 #[doc = include_str!("../../../README.md")]
 mod readme {}
+
+/// The examples of the page on clippy's list, compiled.
+#[cfg(all(doctest, feature = "task"))]
+#[doc = include_str!("../../../docs/lint.md")]
+mod lint {}

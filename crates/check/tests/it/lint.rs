@@ -1,0 +1,161 @@
+//! The ratchet, on messages as cargo prints them.
+
+use std::fs;
+use std::path::Path;
+
+use serde_json::json;
+
+use crate::{check, folder, run};
+
+const END: &str = r#"{"reason":"build-finished","success":true}"#;
+
+fn found(method: &str, file: &str, line: u32) -> String {
+    let span = json!({
+        "file_name": file, "line_start": line, "column_start": 5, "is_primary": true,
+    });
+    let message = json!({
+        "message": format!("use of a disallowed method `{method}`"),
+        "level": "warning",
+        "code": { "code": "clippy::disallowed_methods", "explanation": null },
+        "spans": [span],
+    });
+    json!({ "reason": "compiler-message", "message": message }).to_string()
+}
+
+fn messages(lines: &[String]) -> String {
+    [lines.join("\n").as_str(), END].join("\n")
+}
+
+fn three() -> String {
+    messages(&[
+        found("tokio::spawn", "src/audit.rs", 3),
+        found("tokio::spawn", "src/audit.rs", 9),
+        // Once for the library, once for its tests.
+        found("tokio::spawn", "src/audit.rs", 9),
+        found("reqwest::get", "src/http.rs", 4),
+    ])
+}
+
+fn lint(folder: &Path, args: &[&str], input: &str) -> (i32, String, String) {
+    run(check().args(["lint", "--stdin"]).args(args).current_dir(folder), input)
+}
+
+fn baseline(folder: &Path) -> String {
+    fs::read_to_string(folder.join("throughline-baseline.toml")).expect("a baseline")
+}
+
+/// A folder with the baseline of `three`.
+fn held(name: &str) -> std::path::PathBuf {
+    let folder = folder(name);
+    let (status, text, error) = lint(&folder, &["--write-baseline"], &three());
+    assert_eq!((status, error.as_str()), (0, ""));
+    assert_eq!(text, "throughline-baseline.toml written: 3 raw ways out\n");
+    folder
+}
+
+#[test]
+fn a_baseline_counts_each_place_once() {
+    let text = baseline(&held("written"));
+    assert!(
+        text.ends_with(
+            "\n[\"reqwest::get\"]\n\"src/http.rs\" = 1\n\n[\"tokio::spawn\"]\n\"src/audit.rs\" = 2\n"
+        ),
+        "{text}"
+    );
+}
+
+#[test]
+fn as_many_are_right_wherever_they_have_moved() {
+    let folder = held("equal");
+    let (status, text, _) = lint(&folder, &[], &three());
+    assert_eq!((status, text.as_str()), (0, "3 raw ways out, as before\n"));
+
+    let moved = three().replace("src/audit.rs", "src/trail.rs");
+    let (status, text, _) = lint(&folder, &[], &moved);
+    assert_eq!((status, text.as_str()), (0, "3 raw ways out, as before\n"));
+}
+
+#[test]
+fn one_more_is_wrong_and_its_file_is_named() {
+    let folder = held("risen");
+    let before = baseline(&folder);
+    let more = format!("{}\n{}", found("tokio::spawn", "src/new.rs", 7), three());
+    let told =
+        "tokio::spawn has risen from 2 to 3:\n  src/new.rs:7:5\nuse what `cargo clippy` says";
+    let (status, text, _) = lint(&folder, &[], &more);
+    assert!(text.starts_with(told), "{text}");
+    assert_eq!(status, 1);
+
+    // Nor can it be written away.
+    let (status, text, _) = lint(&folder, &["--write-baseline"], &more);
+    assert!(text.contains("a baseline is never raised"), "{text}");
+    assert_eq!((status, baseline(&folder)), (1, before));
+}
+
+#[test]
+fn one_less_asks_for_a_lower_baseline() {
+    let folder = held("fallen");
+    let less = messages(&[found("tokio::spawn", "src/audit.rs", 3)]);
+    let (status, text, _) = lint(&folder, &[], &less);
+    assert_eq!(
+        text,
+        "reqwest::get has fallen from 1 to 0\ntokio::spawn has fallen from 2 to 1\n\
+         lower throughline-baseline.toml with --write-baseline\n"
+    );
+    assert_eq!(status, 0);
+
+    let (status, ..) = lint(&folder, &["--write-baseline"], &less);
+    assert_eq!(status, 0);
+    assert!(!baseline(&folder).contains("reqwest"));
+    let (status, ..) = lint(&folder, &[], &three());
+    assert_eq!(status, 1, "it may not rise again");
+}
+
+#[test]
+fn another_method_does_not_make_up_for_one_more() {
+    let folder = held("exchanged");
+    let other = three().replace("reqwest::get", "std::thread::spawn");
+    let (status, text, _) = lint(&folder, &[], &other);
+    assert!(
+        text.starts_with("std::thread::spawn has risen from 0 to 1:\n  src/http.rs:4:5\n"),
+        "{text}"
+    );
+    assert_eq!(status, 1);
+}
+
+#[test]
+fn without_a_baseline_there_may_be_none() {
+    let folder = folder("none");
+    let (status, text, _) = lint(&folder, &[], END);
+    assert_eq!((status, text.as_str()), (0, "no raw way out, as before\n"));
+    let (status, text, _) = lint(&folder, &[], &three());
+    assert!(text.ends_with("can be counted and held: --write-baseline\n"), "{text}");
+    assert_eq!(status, 1);
+    // A name that somebody gave is one that has to be there.
+    let (status, _, error) = lint(&folder, &["--baseline", "lint.toml"], END);
+    assert!(error.contains("no baseline lint.toml: write it with --write-baseline"), "{error}");
+    assert_eq!(status, 2);
+}
+
+#[test]
+fn what_cannot_be_counted_is_told_with_a_way_on() {
+    let folder = held("bad");
+    let failed = three().replace("true}", "false}");
+    let error = json!({ "reason": "compiler-message", "message": {
+        "message": "mismatched types", "level": "error", "code": null, "spans": [] } });
+    for (input, why) in [
+        ("", "the messages stop before the end of the build"),
+        (&three()[..400], "is no message of cargo's: "),
+        ("{}", "is no message of cargo's: "),
+        (&format!("{error}\n{failed}"), "so a count would be too low: mismatched types; mend"),
+    ] {
+        let (status, _, error) = lint(&folder, &[], input);
+        assert!(error.contains(why), "{input:?}: {error}");
+        assert_eq!(status, 2);
+    }
+
+    fs::write(folder.join("throughline-baseline.toml"), "tokio = 3\n").expect("written");
+    let (status, _, error) = lint(&folder, &[], &three());
+    assert!(error.contains("is not a baseline: ") && error.contains("--write-baseline"), "{error}");
+    assert_eq!(status, 2);
+}
