@@ -1,18 +1,20 @@
+use std::collections::HashSet;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use opentelemetry_sdk::trace::SdkTracerProvider;
 use rdkafka::consumer::CommitMode;
+use rdkafka::error::KafkaResult;
 use rdkafka::{ClientConfig, ClientContext};
 use throughline_core::boundary;
-use throughline_kafka::{Hooks, Message, Rebalance, StreamConsumer};
+use throughline_kafka::{Hooks, Message, Rebalance, StreamConsumer, TopicPartition};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinSet;
 
 use super::Error;
-use super::book::{Book, Handled};
+use super::book::{Book, Handled, Line};
 use super::spans::Spans;
 
 /// How a consumer of the ledger works.
@@ -38,15 +40,32 @@ pub struct Consume {
     pub ledger: PathBuf,
 }
 
-/// Counts how often partitions came or went.
-#[derive(Clone, Default)]
-struct Generations(Arc<AtomicU64>);
+/// Counts how often partitions came or went, and writes down what was committed.
+#[derive(Clone)]
+struct Watch {
+    generation: Arc<AtomicU64>,
+    book: Arc<Book>,
+}
 
-impl ClientContext for Generations {}
+impl ClientContext for Watch {}
 
-impl Hooks for Generations {
+impl Hooks for Watch {
     fn pre_rebalance(&self, _: &Rebalance<'_>) {
-        self.0.fetch_add(1, SeqCst);
+        self.generation.fetch_add(1, SeqCst);
+    }
+
+    fn commit_callback(&self, result: &KafkaResult<()>, offsets: &[TopicPartition]) {
+        if result.is_err() {
+            return;
+        }
+        for place in offsets {
+            if let Some(offset) = place.offset
+                && let Err(error) =
+                    self.book.write(&Line::Committed { partition: place.partition, offset })
+            {
+                eprintln!("{error}");
+            }
+        }
     }
 }
 
@@ -55,10 +74,24 @@ impl Hooks for Generations {
 struct Scribe {
     book: Arc<Book>,
     spans: Spans,
-    generations: Generations,
+    watch: Watch,
+    /// What failed once, as the campaign wants it.
+    failed: Arc<Mutex<HashSet<u64>>>,
 }
 
 impl Scribe {
+    /// One message in fifty fails the first time.
+    fn fail_once(&self, message: Message<'_>) -> Result<(), Error> {
+        let id = message.payload_view::<str>().and_then(Result::ok).and_then(|id| id.parse().ok());
+        let mut failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
+        match id {
+            Some(id) if id % 50 == 7 && failed.insert(id) => {
+                Err(Error::Late(format!("message {id} fails the first time")))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Writes down that a message is handled here, before it is acknowledged.
     fn write(&self, message: Message<'_>) -> Result<(), Error> {
         let id = message.payload_view::<str>().and_then(Result::ok).and_then(|id| id.parse().ok());
@@ -72,12 +105,14 @@ impl Scribe {
             trace: own.trace_id().to_string(),
             parent: parent.to_string(),
             process: std::process::id(),
-            generation: self.generations.0.load(SeqCst),
+            generation: self.watch.generation.load(SeqCst),
+            partition: message.partition(),
+            offset: message.offset(),
         })
     }
 }
 
-fn start(args: &Consume) -> Result<(StreamConsumer<Generations>, Scribe), Error> {
+fn start(args: &Consume) -> Result<(StreamConsumer<Watch>, Scribe), Error> {
     let spans = Spans::default();
     let provider = SdkTracerProvider::builder().with_span_processor(spans.clone()).build();
     let mut config = ClientConfig::new();
@@ -89,11 +124,12 @@ fn start(args: &Consume) -> Result<(StreamConsumer<Generations>, Scribe), Error>
         // As short as a broker allows: whoever is killed is missed soon.
         .set("session.timeout.ms", "6000")
         .set("heartbeat.interval.ms", "500");
-    let generations = Generations::default();
-    let consumer: StreamConsumer<Generations> = config.create_with_context(generations.clone())?;
-    consumer.subscribe(&[&args.topic])?;
     let book = Arc::new(Book::open(&args.ledger)?);
-    Ok((consumer.with_tracer_provider(&provider), Scribe { book, spans, generations }))
+    let watch = Watch { generation: Arc::default(), book: Arc::clone(&book) };
+    let consumer: StreamConsumer<Watch> = config.create_with_context(watch.clone())?;
+    consumer.subscribe(&[&args.topic])?;
+    let scribe = Scribe { book, spans, watch, failed: Arc::default() };
+    Ok((consumer.with_tracer_provider(&provider), scribe))
 }
 
 /// Handles messages until SIGTERM, and writes each down before it is acknowledged.
@@ -112,11 +148,13 @@ pub async fn consume(args: Consume) -> Result<(), Error> {
         .runner()
         .concurrency(args.concurrency)
         .per_key()
+        .retry(3, Duration::from_millis(1))
         .with_graceful_shutdown(stopped)
         .run(move |message| {
             let scribe = scribe.clone();
             async move {
                 tokio::time::sleep(think).await;
+                scribe.fail_once(message.as_message())?;
                 scribe.write(message.as_message())
             }
         });
@@ -171,6 +209,6 @@ pub async fn hold(args: Hold) -> Result<(), Error> {
     consumer.commit(CommitMode::Sync)?;
     let committed = consumer.committed(Duration::from_secs(10))?;
     let committed = committed.iter().find_map(|place| place.offset);
-    println!("failed {failed}, committed {}", committed.unwrap_or(0));
+    println!("failed {failed}, committed {committed:?}");
     std::future::pending().await
 }

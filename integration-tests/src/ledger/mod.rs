@@ -12,7 +12,7 @@ mod orchestra;
 mod produce;
 mod spans;
 
-pub use book::{Handled, Sent, Tally, handled, sent, tally};
+pub use book::{Handled, Line, Sent, Tally, consumed, handled, sent, tally};
 pub use consume::{Consume, Hold, consume, hold};
 pub use orchestra::{Campaign, campaign, create_topic};
 pub use produce::{Produce, produce};

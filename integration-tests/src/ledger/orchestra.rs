@@ -119,7 +119,7 @@ pub async fn campaign(program: &Path, campaign: &Campaign) -> Result<Tally, Erro
         until(deadline, &format!("{enough} handled messages"), || Ok(lines(&handled)? >= enough))
             .await?;
         // The one that has handled most since the last death, so that there is something to lose.
-        let recent = book::handled(&handled)?.into_iter().skip(counted);
+        let recent = book::handled(&book::consumed(&handled)?).into_iter().skip(counted);
         let mut shares = [0_u64; 2];
         for line in recent {
             counted += 1;
@@ -135,7 +135,7 @@ pub async fn campaign(program: &Path, campaign: &Campaign) -> Result<Tally, Erro
         return Err(Error::Ended(format!("the producer ({status})")));
     }
     until(deadline, "every message to be handled", || {
-        let tally = book::tally(&book::sent(&sent)?, &book::handled(&handled)?);
+        let tally = book::tally(&book::sent(&sent)?, &book::consumed(&handled)?);
         Ok(tally.lost == 0)
     })
     .await?;
@@ -149,7 +149,7 @@ pub async fn campaign(program: &Path, campaign: &Campaign) -> Result<Tally, Erro
             return Err(Error::Ended(format!("a consumer ({status})")));
         }
     }
-    Ok(book::tally(&book::sent(&sent)?, &book::handled(&handled)?))
+    Ok(book::tally(&book::sent(&sent)?, &book::consumed(&handled)?))
 }
 
 /// Creates a topic; one that is there already is left as it is.
@@ -171,10 +171,11 @@ pub async fn create_topic(brokers: &str, topic: &str, partitions: i32) -> Result
     Ok(())
 }
 
-/// How many lines a book has; none before it is there.
+/// How many messages were handled; none before the book is there.
 fn lines(path: &Path) -> Result<u64, Error> {
+    let is_handled = |line: &&[u8]| line.starts_with(b"handled ");
     match std::fs::read(path) {
-        Ok(bytes) => Ok(bytes.iter().filter(|byte| **byte == b'\n').count() as u64),
+        Ok(bytes) => Ok(bytes.split(|byte| *byte == b'\n').filter(is_handled).count() as u64),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(0),
         Err(cause) => Err(Error::Book { path: path.into(), cause }),
     }

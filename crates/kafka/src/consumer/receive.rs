@@ -74,7 +74,6 @@ impl<H: Hooks, O> StreamConsumer<H, O> {
                 }
                 None => {}
             }
-            #[expect(clippy::disallowed_methods, reason = "the boundary itself")]
             let received = tokio::select! {
                 biased;
                 () = woken => continue,

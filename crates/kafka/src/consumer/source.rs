@@ -50,6 +50,7 @@ impl<H: Hooks> Client<H> {
 
     /// Takes the next message, and notes it in the book in the same step.
     pub(super) async fn take(&self) -> KafkaResult<Taken<'_>> {
+        #[expect(clippy::disallowed_methods, reason = "the boundary itself")]
         let mut stream = self.consumer.stream();
         poll_fn(|task| {
             let _gate = self.gate();

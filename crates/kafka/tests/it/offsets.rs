@@ -1,4 +1,5 @@
 //! What is acknowledged, whoever receives, goes back, or has offsets of his own.
+#![expect(clippy::disallowed_methods, reason = "the tasks of a test are of no trace")]
 
 use std::sync::Arc;
 use std::time::Duration;
