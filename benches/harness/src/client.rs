@@ -5,7 +5,6 @@ use crate::{Expect, Mode};
 use async_trait::async_trait;
 use http::{Extensions, HeaderMap, HeaderValue, Method};
 use opentelemetry::trace::SpanKind;
-use opentelemetry::{SpanId, TraceFlags, TraceId};
 use opentelemetry_sdk::trace::SdkTracerProvider;
 use reqwest::{Body, Request, Response, Url};
 use reqwest_middleware::{ClientBuilder, ClientWithMiddleware, Middleware, Next, Result};
@@ -38,15 +37,7 @@ pub fn sent() -> std::result::Result<Vec<Seen>, String> {
             let [value] = values[..] else {
                 return Err(format!("one traceparent expected: {headers:?}"));
             };
-            let value = value.to_str().map_err(|e| e.to_string())?;
-            let [_, trace, span, flags] = value.split('-').collect::<Vec<_>>()[..] else {
-                return Err(format!("not a traceparent: {value}"));
-            };
-            let parse = || {
-                let flags = u8::from_str_radix(flags, 16)?;
-                Ok((TraceId::from_hex(trace)?, SpanId::from_hex(span)?, TraceFlags::new(flags)))
-            };
-            parse().map_err(|e: std::num::ParseIntError| format!("{value}: {e}"))
+            crate::traceparent(value.to_str().map_err(|e| e.to_string())?)
         })
         .collect()
 }

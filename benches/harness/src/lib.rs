@@ -13,6 +13,8 @@
 
 #[cfg(feature = "client")]
 pub mod client;
+#[cfg(feature = "kafka")]
+pub mod kafka;
 #[cfg(feature = "server")]
 pub mod server;
 pub mod spans;
@@ -118,6 +120,21 @@ fn exit(outcome: Result<(), String>) -> ExitCode {
     }
 }
 
+/// The context in a `traceparent`.
+#[cfg(any(feature = "client", feature = "kafka"))]
+fn traceparent(value: &str) -> Result<spans::Seen, String> {
+    use opentelemetry::{SpanId, TraceFlags, TraceId};
+    let [_, trace, span, flags] = value.split('-').collect::<Vec<_>>()[..] else {
+        return Err(format!("not a traceparent: {value}"));
+    };
+    let parse = || {
+        let flags = u8::from_str_radix(flags, 16)?;
+        Ok((TraceId::from_hex(trace)?, SpanId::from_hex(span)?, TraceFlags::new(flags)))
+    };
+    parse().map_err(|e: std::num::ParseIntError| format!("{value}: {e}"))
+}
+
+#[cfg(any(feature = "client", feature = "server"))]
 fn runtime() -> Result<tokio::runtime::Runtime, String> {
     tokio::runtime::Builder::new_current_thread().build().map_err(|e| e.to_string())
 }
