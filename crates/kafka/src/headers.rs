@@ -30,10 +30,8 @@ impl<'a> Headers<'a> {
 
     /// All of them.
     pub fn iter(self) -> impl Iterator<Item = Header<'a>> {
-        self.0.into_iter().flat_map(|headers| {
-            let pairs = (0..).map_while(move |index| raw::get(headers, index));
-            pairs.map(|(key, value)| Header { key, value })
-        })
+        let pairs = (0..).map_while(move |index| raw::get(self.0?, index));
+        pairs.map(|(key, value)| Header { key, value })
     }
 
     /// The value of the last header of this name, which is the one that holds in Kafka; `None`

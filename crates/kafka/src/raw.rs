@@ -12,7 +12,7 @@ use rdkafka::bindings::{
     rd_kafka_header_add, rd_kafka_header_get_all, rd_kafka_header_remove, rd_kafka_headers_t,
     rd_kafka_resp_err_t,
 };
-use rdkafka::message::{BorrowedHeaders, Headers, OwnedHeaders};
+use rdkafka::message::{BorrowedHeaders, OwnedHeaders};
 
 /// The native list behind a reference.
 ///
@@ -29,14 +29,13 @@ fn native(headers: &BorrowedHeaders) -> *mut rd_kafka_headers_t {
 #[inline]
 pub(crate) fn get(headers: &BorrowedHeaders, index: usize) -> Option<(&[u8], Option<&[u8]>)> {
     // librdkafka itself takes a number that is far too large for a negative one, and reads there.
-    if index >= Headers::count(headers) {
-        return None;
-    }
+    i32::try_from(index).ok()?;
     let mut name: *const c_char = ptr::null();
     let mut value: *const c_void = ptr::null();
     let mut size = 0_usize;
-    // SAFETY: the list lives as long as the reference it was made from, and `index` is in it.
-    // librdkafka writes the three places, which are ours, or returns an error and leaves them alone.
+    // SAFETY: the list lives as long as the reference it was made from. `index` isn't negative as
+    // librdkafka's `int`; whether it is in the list librdkafka sees itself. It writes the three
+    // places, which are ours, or returns an error and leaves them alone.
     let answer = unsafe {
         rd_kafka_header_get_all(
             native(headers),
@@ -90,7 +89,7 @@ pub(crate) fn append(headers: &mut OwnedHeaders, key: &[u8], value: Option<&[u8]
 
 #[cfg(test)]
 mod tests {
-    use rdkafka::message::Header;
+    use rdkafka::message::{Header, Headers};
 
     use super::*;
 
