@@ -38,9 +38,10 @@ enum Held<'a> {
 }
 
 impl Held<'_> {
-    fn message(&self) -> Message<'_> {
+    /// `topic` is the record's: rdkafka would read its own through again for each call.
+    fn message<'m>(&'m self, topic: &'m str) -> Message<'m> {
         match self {
-            Held::Borrowed(message) => Message::borrowed(message),
+            Held::Borrowed(message) => Message::borrowed(message, topic),
             Held::Owned(message) => message.as_message(),
         }
     }
@@ -89,7 +90,7 @@ impl<'a> Delivery<'a> {
     #[must_use]
     pub fn parent(&self) -> Option<SpanContext> {
         let extraction =
-            self.extraction.get_or_init(|| extract(self.settings, self.held.message()));
+            self.extraction.get_or_init(|| extract(self.settings, self.held.message(self.topic())));
         let parent = extraction.context().span().span_context().clone();
         parent.is_valid().then_some(parent)
     }
@@ -114,7 +115,7 @@ impl<'a> Delivery<'a> {
         E: Display,
     {
         let Delivery { held, extraction, pending, settings, source } = self;
-        let message = held.message();
+        let message = held.message(&pending.ticket().topic);
         let extraction = extraction.into_inner().unwrap_or_else(|| extract(settings, message));
         let span = start(settings, message, extraction);
         // In a block: the call that makes the future is in the context as well.
@@ -123,11 +124,11 @@ impl<'a> Delivery<'a> {
         match &result {
             Ok(_) => {
                 span.end(End::Completed);
-                pending.finish(|position| match &held {
-                    Held::Borrowed(held) if position == message.offset() + 1 => {
+                pending.finish(|ticket, position| match &held {
+                    Held::Borrowed(held) if position == ticket.offset + 1 => {
                         source.store_after(held)
                     }
-                    _ => source.store(message.topic(), message.partition(), position),
+                    _ => source.store(&ticket.topic, ticket.partition, position),
                 });
             }
             Err(error) => {

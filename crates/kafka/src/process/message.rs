@@ -21,9 +21,9 @@ pub struct Message<'a> {
 }
 
 impl<'a> Message<'a> {
-    pub(crate) fn borrowed(message: &'a BorrowedMessage<'_>) -> Self {
+    pub(crate) fn borrowed(message: &'a BorrowedMessage<'_>, topic: &'a str) -> Self {
         Message {
-            topic: message.topic(),
+            topic,
             partition: message.partition(),
             offset: message.offset(),
             timestamp: message.timestamp(),

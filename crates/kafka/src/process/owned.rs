@@ -6,6 +6,7 @@ use rdkafka::error::KafkaResult;
 use throughline_core::{BoundarySpan, End};
 
 use super::{OwnedMessage, Pending, Source, extract, start};
+use crate::consumer::Ticket;
 use crate::error::{Failed, Reason};
 use crate::settings::Settings;
 
@@ -97,13 +98,13 @@ impl OwnedDelivery {
         self.settle(|pending, store| pending.pass(store));
     }
 
-    fn settle(self, by: impl FnOnce(Pending, &dyn Fn(i64) -> KafkaResult<()>)) {
-        let OwnedDelivery { message, pending, source, .. } = self;
+    fn settle(self, by: impl FnOnce(Pending, &dyn Fn(&Ticket, i64) -> KafkaResult<()>)) {
+        let OwnedDelivery { pending, source, .. } = self;
         // Held until the book is closed again: the last one to let go of a consumer waits for it to
         // close, and it may want to write into the book.
         let source = source.upgrade();
-        by(pending, &|position| match &source {
-            Some(source) => source.store(message.topic(), message.partition(), position),
+        by(pending, &|ticket, position| match &source {
+            Some(source) => source.store(&ticket.topic, ticket.partition, position),
             None => Ok(()),
         });
     }

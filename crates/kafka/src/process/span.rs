@@ -83,22 +83,22 @@ impl Pending {
 
     /// Its handler has succeeded. `store` is told how far the partition is acknowledged by that,
     /// if that is our affair and has moved.
-    pub(crate) fn finish(mut self, store: impl FnOnce(i64) -> KafkaResult<()>) {
+    pub(crate) fn finish(mut self, store: impl FnOnce(&Ticket, i64) -> KafkaResult<()>) {
         self.settled = true;
         self.state.processed();
         self.leave(store);
     }
 
     /// Its handler has failed, and the partition goes on all the same.
-    pub(crate) fn pass(mut self, store: impl FnOnce(i64) -> KafkaResult<()>) {
+    pub(crate) fn pass(mut self, store: impl FnOnce(&Ticket, i64) -> KafkaResult<()>) {
         self.settled = true;
         self.state.passed();
         self.leave(store);
     }
 
-    fn leave(&self, store: impl FnOnce(i64) -> KafkaResult<()>) {
+    fn leave(&self, store: impl FnOnce(&Ticket, i64) -> KafkaResult<()>) {
         let stored = self.state.offsets.finish(&self.ticket, |position| match self.acknowledge {
-            true => store(position),
+            true => store(&self.ticket, position),
             false => Ok(()),
         });
         // Told after the book is closed: whoever listens to the log may want to look into it.
@@ -122,7 +122,7 @@ impl Pending {
             self.state.fail(&self.ticket, failed.clone());
         } else {
             self.state.count_failure(&failed);
-            self.leave(|_| Ok(()));
+            self.leave(|_, _| Ok(()));
         }
         failed
     }
