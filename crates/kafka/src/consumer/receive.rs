@@ -1,7 +1,10 @@
 //! The way of a record out of the consumer.
 
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::SeqCst;
+use std::task::Poll;
 
 use rdkafka::TopicPartitionList;
 use rdkafka::consumer::Consumer;
@@ -29,6 +32,11 @@ impl Drop for Receiving<'_> {
     }
 }
 
+/// What a future says at this moment.
+async fn poll_once<F: Future>(mut future: Pin<&mut F>) -> Poll<F::Output> {
+    poll_fn(|task| Poll::Ready(future.as_mut().poll(task))).await
+}
+
 impl<H: Hooks, O> StreamConsumer<H, O> {
     /// The next record; `None` once a [`Closer`](super::Closer) was used.
     ///
@@ -52,7 +60,6 @@ impl<H: Hooks, O> StreamConsumer<H, O> {
         let _receiving = Receiving::new(state);
         self.client.resume_all();
         loop {
-            let woken = state.wake.notified();
             if state.closed.load(SeqCst) {
                 return Ok(None);
             }
@@ -74,10 +81,21 @@ impl<H: Hooks, O> StreamConsumer<H, O> {
                 }
                 None => {}
             }
-            let received = tokio::select! {
-                biased;
-                () = woken => continue,
-                received = self.client.take() => received,
+            let mut taking = pin!(self.client.take());
+            let received = match poll_once(taking.as_mut()).await {
+                Poll::Ready(received) => received,
+                // Only who waits needs to be woken.
+                Poll::Pending => {
+                    let woken = state.wake.notified();
+                    if state.has_news() {
+                        continue;
+                    }
+                    tokio::select! {
+                        biased;
+                        () = woken => continue,
+                        received = taking => received,
+                    }
+                }
             };
             match received {
                 Ok((message, Some(ticket))) => {

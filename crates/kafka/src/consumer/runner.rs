@@ -4,6 +4,7 @@ use std::error::Error as StdError;
 use std::fmt;
 use std::future::pending;
 use std::panic::{AssertUnwindSafe, resume_unwind};
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,7 +14,7 @@ use throughline_core::End;
 use throughline_core::http::redact_text;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
-use tokio::time::MissedTickBehavior;
+use tokio::time::{Instant, MissedTickBehavior, Sleep};
 
 use super::lanes::{Lane, Lanes, Order};
 use super::offsets_of::Ours;
@@ -181,6 +182,8 @@ impl<H: Hooks, O> Runner<H, O> {
         let plan = Arc::new(Plan { handler, tries, on_failure, is_stopping });
         let mut lanes = Lanes::<OwnedDelivery>::new(order);
         let (mut tasks, mut bytes) = (JoinSet::new(), 0);
+        // One for the whole run: to put a timer off costs less than to make one for each record.
+        let mut patience = pin!(tokio::time::sleep(source.patience()));
 
         let result = loop {
             while let Some((lane, delivery)) = lanes.next(concurrency) {
@@ -225,7 +228,7 @@ impl<H: Hooks, O> Runner<H, O> {
                         tracing::debug!(%error, "nothing was committed");
                     }
                 }
-                never = rest(&*source), if !has_room => match never {},
+                never = rest(&*source, patience.as_mut()), if !has_room => match never {},
             }
         };
 
@@ -251,8 +254,9 @@ fn size(message: &OwnedMessage) -> usize {
 }
 
 /// There is no room for messages. If that lasts, somebody has to poll all the same.
-async fn rest(source: &dyn Source) -> Infallible {
-    tokio::time::sleep(source.patience()).await;
+async fn rest(source: &dyn Source, mut patience: Pin<&mut Sleep>) -> Infallible {
+    patience.as_mut().reset(Instant::now() + source.patience());
+    patience.await;
     source.rest().await
 }
 
@@ -270,10 +274,11 @@ async fn finish(
             }
         }
     };
+    let patience = pin!(tokio::time::sleep(source.patience()));
     let is_late = tokio::select! {
         () = finished => false,
         () = tokio::time::sleep(deadline) => true,
-        never = rest(source) => match never {},
+        never = rest(source, patience) => match never {},
     };
     if is_late {
         let running = tasks.len();

@@ -112,6 +112,11 @@ impl State {
         self.wake.notify_waiters();
     }
 
+    /// Whether there may be something for `recv` to look at.
+    pub(super) fn has_news(&self) -> bool {
+        self.closed.load(SeqCst) || self.pending.load(SeqCst)
+    }
+
     /// A failure that `recv` has not told yet, or else what was stashed.
     pub(super) fn next_pending(&self) -> Option<Result<Stashed, Failed>> {
         if !self.pending.load(SeqCst) {
