@@ -115,6 +115,7 @@ impl Broker {
     }
 
     /// As they come from a service that sends its context.
+    #[expect(clippy::disallowed_methods, reason = "records as any client sends them")]
     fn fill(&self, mode: Mode, records: u64) -> KafkaResult<()> {
         let producer: BaseProducer = self.config().set("linger.ms", "100").create()?;
         let parent = match mode {
@@ -134,6 +135,7 @@ impl Broker {
     }
 
     /// The contexts in the records, but for the first `skipped`.
+    #[expect(clippy::disallowed_methods, reason = "what is on the wire is looked at")]
     fn contexts(&self, skipped: u64, records: u64) -> Result<Vec<Seen>> {
         let config = consumer_config(self);
         let consumer: BaseConsumer = config.create().map_err(text)?;

@@ -1,5 +1,6 @@
 //! The baseline: a loop over rdkafka's consumer, which knows of no trace, and stores an offset
 //! before anybody has handled its record.
+#![allow(clippy::disallowed_methods, reason = "what ours is compared with")]
 
 use harness::{Expect, kafka};
 use rdkafka::Message as _;

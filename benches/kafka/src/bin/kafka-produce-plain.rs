@@ -1,4 +1,5 @@
 //! The baseline: rdkafka's producer, which knows of no trace.
+#![allow(clippy::disallowed_methods, reason = "what ours is compared with")]
 
 use harness::Expect;
 use harness::kafka::{self, Produces};
