@@ -39,7 +39,8 @@
 mod process;
 
 pub use throughline_tower::{
-    Boundary, HttpServerLayer, HttpServerService, ResponseBody, ResponseFuture, Trust, boundary,
+    Boundary, HttpServerLayer, HttpServerService, RequestInfo, ResponseBody, ResponseFuture, Trust,
+    boundary,
 };
 
 pub use process::{Axum, ServerLayer};

@@ -8,7 +8,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::http::Request;
 use axum::routing::get;
-use throughline_axum::ServerLayer;
+use throughline_axum::{ServerLayer, Trust};
 use throughline_core::boundary;
 use throughline_testing::Recorder;
 use tower::ServiceExt;
@@ -145,4 +145,52 @@ async fn the_handler_reaches_its_span() {
     let app = Router::new().route("/", get(handler)).layer(layer(&recorder));
     request(app, "/").await;
     assert_tree(&recorder, "SERVER GET / {order.id=42}");
+}
+
+const CALLER: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+
+/// A request that claims to continue a trace, from this address.
+fn claims(path: &str, peer: [u8; 4]) -> Request<Body> {
+    let peer = SocketAddr::from((peer, 4321));
+    let request = Request::get(path).header("traceparent", CALLER).header("baggage", "user=alice");
+    request.extension(axum::extract::ConnectInfo(peer)).body(Body::empty()).expect("a request")
+}
+
+#[tokio::test]
+async fn whom_to_trust_may_be_a_matter_of_the_caller() {
+    let recorder = Recorder::new();
+    let trusting = layer(&recorder).trust_by(|request| match request.peer() {
+        Some(peer) if peer.ip().is_loopback() => Trust::Continue,
+        Some(_) if request.headers().contains_key("x-ignored") => Trust::Ignore,
+        _ => Trust::Link,
+    });
+    let app = Router::new().route("/users/{id}", get(hello)).layer(trusting);
+    for peer in [[127, 0, 0, 1], [10, 0, 0, 1]] {
+        let response = app.clone().oneshot(claims("/users/42", peer)).await.expect("infallible");
+        axum::body::to_bytes(response.into_body(), usize::MAX).await.expect("no error");
+    }
+    let spans = recorder.spans();
+    let traces: Vec<_> = spans.iter().map(|span| span.trace_id.to_string()).collect();
+    assert_eq!(traces[0], CALLER[3..35]);
+    assert!(spans[0].parent.is_some() && spans[0].links.is_empty());
+    assert_ne!(traces[1], traces[0]);
+    assert!(spans[1].parent.is_none());
+    assert_eq!(spans[1].links[0].trace_id.to_string(), CALLER[3..35]);
+}
+
+#[tokio::test]
+async fn some_requests_are_excused_from_bringing_a_parent() {
+    let recorder = Recorder::new();
+    let strict = layer(&recorder)
+        .expect_parent(true)
+        .expect_no_parent_of(|request| request.uri().path() == "/health");
+    let app =
+        Router::new().route("/health", get(hello)).route("/users/{id}", get(hello)).layer(strict);
+    for path in ["/health", "/users/42"] {
+        assert_eq!(request(app.clone(), path).await, 200);
+    }
+    let marks = recorder.spans().into_iter().map(|span| {
+        span.attributes.get(throughline_core::semconv::THROUGHLINE_PARENT_EXPECTED).is_some()
+    });
+    assert_eq!(marks.collect::<Vec<_>>(), [false, true]);
 }

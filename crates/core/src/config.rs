@@ -107,6 +107,24 @@ impl Config {
         Extraction::new(carrier, &self.propagation, self.trust)
     }
 
+    /// The same, for a sender who is trusted otherwise than the others: where a boundary looks at
+    /// each message before it trusts.
+    #[inline]
+    pub fn extract_trusting(
+        &self,
+        carrier: &(impl ReadCarrier + ?Sized),
+        trust: Trust,
+    ) -> Extraction {
+        Extraction::new(carrier, &self.propagation, trust)
+    }
+
+    /// Whether every message should bring its context, as [`expect_parent`](Self::expect_parent)
+    /// has said.
+    #[must_use]
+    pub fn expects_parent(&self) -> bool {
+        self.expect_parent
+    }
+
     /// Starts the span of a message that came in. `describe` is only called for a span that may
     /// be recorded.
     #[inline]
@@ -116,7 +134,20 @@ impl Config {
         kind: SpanKind,
         describe: impl FnOnce() -> Description,
     ) -> BoundarySpan {
-        let lacks_parent = self.expect_parent
+        self.receive_expecting(extraction, self.expect_parent, kind, describe)
+    }
+
+    /// The same, for a message that is expected to bring its context, or excused from it, whatever
+    /// is expected of the others.
+    #[inline]
+    pub fn receive_expecting(
+        &self,
+        extraction: Extraction,
+        expect_parent: bool,
+        kind: SpanKind,
+        describe: impl FnOnce() -> Description,
+    ) -> BoundarySpan {
+        let lacks_parent = expect_parent
             && matches!(extraction.outcome(), Outcome::Absent | Outcome::Malformed(_));
         let Extraction { parent, link, .. } = extraction;
         BoundarySpan::start(&self.tracer, self.ask_sampler, parent, kind, describe, |description| {

@@ -49,6 +49,6 @@ mod process;
 pub use throughline_core::{Boundary, Trust, boundary};
 
 pub use process::{
-    Framework, HttpServerLayer, HttpServerService, NoFramework, ResponseBody, ResponseFuture,
-    ServerLayer,
+    Framework, HttpServerLayer, HttpServerService, NoFramework, RequestInfo, ResponseBody,
+    ResponseFuture, ServerLayer,
 };

@@ -6,7 +6,8 @@ use opentelemetry::trace::{Tracer, TracerProvider};
 use throughline_core::{Config, Trust};
 use tower_layer::Layer;
 
-use super::{Framework, HttpServerService, NoFramework};
+use super::settings::Settings;
+use super::{Framework, HttpServerService, NoFramework, RequestInfo};
 
 /// The layer for any tower service of HTTP.
 pub type ServerLayer = HttpServerLayer<NoFramework>;
@@ -16,13 +17,13 @@ pub type ServerLayer = HttpServerLayer<NoFramework>;
 /// Named [`ServerLayer`] where there is none.
 #[derive(Debug)]
 pub struct HttpServerLayer<F> {
-    config: Arc<Config>,
+    settings: Arc<Settings>,
     framework: PhantomData<F>,
 }
 
 impl<F> Clone for HttpServerLayer<F> {
     fn clone(&self) -> Self {
-        HttpServerLayer { config: Arc::clone(&self.config), framework: PhantomData }
+        HttpServerLayer { settings: Arc::clone(&self.settings), framework: PhantomData }
     }
 }
 
@@ -40,7 +41,8 @@ impl<F: Framework> HttpServerLayer<F> {
     #[must_use]
     pub fn new() -> Self {
         let config = Config::new(env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"));
-        HttpServerLayer { config: Arc::new(config), framework: PhantomData }
+        let settings = Settings { config, trust_by: None, excused: None };
+        HttpServerLayer { settings: Arc::new(settings), framework: PhantomData }
     }
 
     /// A layer for a public edge: a new trace for each request, linked to the caller's, with the
@@ -51,8 +53,12 @@ impl<F: Framework> HttpServerLayer<F> {
     }
 
     fn map(self, change: impl FnOnce(Config) -> Config) -> Self {
-        let config = Arc::unwrap_or_clone(self.config);
-        HttpServerLayer { config: Arc::new(change(config)), framework: PhantomData }
+        let settings = Arc::unwrap_or_clone(self.settings);
+        let config = change(settings.config);
+        HttpServerLayer {
+            settings: Arc::new(Settings { config, ..settings }),
+            framework: PhantomData,
+        }
     }
 
     /// How far callers are trusted with the trace.
@@ -64,12 +70,59 @@ impl<F: Framework> HttpServerLayer<F> {
         self.map(|config| config.trust(trust))
     }
 
+    /// The same, decided for each request: by its [peer](RequestInfo::peer), by a header that a
+    /// proxy of one's own sets and takes away from everybody else, by the host.
+    ///
+    /// What it doesn't see is a proxy in between that passes headers of strangers on: trust a
+    /// network only if nobody outside can send through it.
+    ///
+    /// ```
+    /// use throughline_core::Trust;
+    /// use throughline_tower::ServerLayer;
+    ///
+    /// let layer = ServerLayer::new().trust_by(|request| match request.peer() {
+    ///     Some(peer) if peer.ip().is_loopback() => Trust::Continue,
+    ///     _ => Trust::Link,
+    /// });
+    /// # drop(layer);
+    /// ```
+    #[must_use]
+    pub fn trust_by(
+        self,
+        decide: impl Fn(&RequestInfo<'_>) -> Trust + Send + Sync + 'static,
+    ) -> Self {
+        let settings = Arc::unwrap_or_clone(self.settings);
+        let settings = Settings { trust_by: Some(Arc::new(decide)), ..settings };
+        HttpServerLayer { settings: Arc::new(settings), framework: PhantomData }
+    }
+
     /// Says that every caller sends its context, so that a request without one is a break: its
     /// span is marked as one that lacks its parent. Leave it off where people call by hand. As with
     /// [`trust`](Self::trust), the outermost layer decides.
     #[must_use]
     pub fn expect_parent(self, expect: bool) -> Self {
         self.map(|config| config.expect_parent(expect))
+    }
+
+    /// Excuses requests from [`expect_parent`](Self::expect_parent): health checks, say, and what is
+    /// called by hand.
+    ///
+    /// ```
+    /// use throughline_tower::ServerLayer;
+    ///
+    /// let layer = ServerLayer::new()
+    ///     .expect_parent(true)
+    ///     .expect_no_parent_of(|request| request.uri().path() == "/health");
+    /// # drop(layer);
+    /// ```
+    #[must_use]
+    pub fn expect_no_parent_of(
+        self,
+        excused: impl Fn(&RequestInfo<'_>) -> bool + Send + Sync + 'static,
+    ) -> Self {
+        let settings = Arc::unwrap_or_clone(self.settings);
+        let settings = Settings { excused: Some(Arc::new(excused)), ..settings };
+        HttpServerLayer { settings: Arc::new(settings), framework: PhantomData }
     }
 
     /// Asks the sampler even where the caller's span is not sampled; see
@@ -104,6 +157,6 @@ impl<S, F: Framework> Layer<S> for HttpServerLayer<F> {
     type Service = HttpServerService<S, F>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        HttpServerService::new(inner, Arc::clone(&self.config))
+        HttpServerService::new(inner, Arc::clone(&self.settings))
     }
 }

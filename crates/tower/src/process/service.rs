@@ -6,31 +6,32 @@ use http::{Method, Request, Response};
 use http_body::Body;
 use opentelemetry::trace::SpanKind;
 use throughline_core::http::{method, route};
-use throughline_core::{Boundary, BoundarySpan, Config};
+use throughline_core::{Boundary, BoundarySpan};
 use tower_service::Service;
 
 use super::describe::describe;
-use super::{Framework, ResponseBody, ResponseFuture};
+use super::settings::Settings;
+use super::{Framework, RequestInfo, ResponseBody, ResponseFuture};
 use crate::extract::RequestHeaders;
 
 /// An HTTP service in its trace, from [`HttpServerLayer`](super::HttpServerLayer).
 #[derive(Debug)]
 pub struct HttpServerService<S, F> {
     inner: S,
-    config: Arc<Config>,
+    settings: Arc<Settings>,
     framework: PhantomData<F>,
 }
 
 impl<S: Clone, F> Clone for HttpServerService<S, F> {
     fn clone(&self) -> Self {
-        let config = Arc::clone(&self.config);
-        HttpServerService { inner: self.inner.clone(), config, framework: PhantomData }
+        let settings = Arc::clone(&self.settings);
+        HttpServerService { inner: self.inner.clone(), settings, framework: PhantomData }
     }
 }
 
 impl<S, F> HttpServerService<S, F> {
-    pub(super) fn new(inner: S, config: Arc<Config>) -> Self {
-        HttpServerService { inner, config, framework: PhantomData }
+    pub(super) fn new(inner: S, settings: Arc<Settings>) -> Self {
+        HttpServerService { inner, settings, framework: PhantomData }
     }
 }
 
@@ -61,9 +62,17 @@ where
             }
             None => {
                 let headers = RequestHeaders::new(request.headers());
-                let extraction = self.config.extract(&headers);
+                let config = &self.settings.config;
+                let extraction = match &self.settings.trust_by {
+                    None => config.extract(&headers),
+                    Some(trust_by) => {
+                        let trust = trust_by(&RequestInfo::new::<F, _>(&request));
+                        config.extract_trusting(&headers, trust)
+                    }
+                };
+                let expect_parent = self.settings.expects_parent::<F, _>(&request);
                 let describe = || describe::<F, _>(&request, &headers);
-                self.config.receive(extraction, SpanKind::Server, describe)
+                config.receive_expecting(extraction, expect_parent, SpanKind::Server, describe)
             }
         };
         if let Some(handle) = span.handle() {

@@ -1,0 +1,109 @@
+//! What a layer was told.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use http::{Extensions, HeaderMap, Method, Request, Uri};
+use throughline_core::{Config, Trust};
+
+use super::Framework;
+
+/// A request, as far as it is known before its span is started: what a function looks at that
+/// decides whom to trust, or of whom a context is expected.
+///
+/// All of it is what the caller says, but for the [`peer`](Self::peer).
+#[derive(Clone, Copy)]
+pub struct RequestInfo<'a> {
+    method: &'a Method,
+    uri: &'a Uri,
+    headers: &'a HeaderMap,
+    extensions: &'a Extensions,
+    peer: fn(&Extensions) -> Option<SocketAddr>,
+    route: fn(&Extensions) -> Option<&str>,
+}
+
+impl<'a> RequestInfo<'a> {
+    pub(super) fn new<F: Framework, B>(request: &'a Request<B>) -> Self {
+        RequestInfo {
+            method: request.method(),
+            uri: request.uri(),
+            headers: request.headers(),
+            extensions: request.extensions(),
+            peer: F::peer,
+            route: F::route,
+        }
+    }
+
+    /// Its method.
+    #[must_use]
+    pub fn method(&self) -> &'a Method {
+        self.method
+    }
+
+    /// What is asked for.
+    #[must_use]
+    pub fn uri(&self) -> &'a Uri {
+        self.uri
+    }
+
+    /// Its headers.
+    #[must_use]
+    pub fn headers(&self) -> &'a HeaderMap {
+        self.headers
+    }
+
+    /// What layers further out have left with it.
+    #[must_use]
+    pub fn extensions(&self) -> &'a Extensions {
+        self.extensions
+    }
+
+    /// The other end of the connection, where the web framework tells it: a proxy, maybe. In axum it
+    /// takes `into_make_service_with_connect_info::<SocketAddr>()`.
+    #[must_use]
+    pub fn peer(&self) -> Option<SocketAddr> {
+        (self.peer)(self.extensions)
+    }
+
+    /// The route that matched, where the web framework tells it.
+    #[must_use]
+    pub fn route(&self) -> Option<&'a str> {
+        (self.route)(self.extensions)
+    }
+}
+
+impl fmt::Debug for RequestInfo<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Neither path nor headers: they may hold what is nobody's business.
+        f.debug_struct("RequestInfo").field("method", &self.method).finish_non_exhaustive()
+    }
+}
+
+type Decides<T> = Arc<dyn Fn(&RequestInfo<'_>) -> T + Send + Sync>;
+
+/// All that a layer was told.
+#[derive(Clone)]
+pub(crate) struct Settings {
+    pub(super) config: Config,
+    pub(super) trust_by: Option<Decides<Trust>>,
+    pub(super) excused: Option<Decides<bool>>,
+}
+
+impl Settings {
+    /// Whether a request has to bring its context.
+    #[inline]
+    pub(super) fn expects_parent<F: Framework, B>(&self, request: &Request<B>) -> bool {
+        self.config.expects_parent()
+            && !self
+                .excused
+                .as_ref()
+                .is_some_and(|excused| excused(&RequestInfo::new::<F, B>(request)))
+    }
+}
+
+impl fmt::Debug for Settings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Settings").field("config", &self.config).finish_non_exhaustive()
+    }
+}
