@@ -11,6 +11,7 @@ use custom_protocol::{Client, Frame, Server};
 use opentelemetry::trace::SpanKind;
 use throughline_testing::battery::{self, Handler, Headers, Inbound, Outbound, Peer, Setup};
 use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 
 /// What can't be sent over a socket: it is left here, and found by the number in the body.
@@ -29,11 +30,16 @@ impl<T> Left<T> {
     }
 }
 
+/// How many connections there are at once.
+const CONNECTIONS: usize = 100;
+
 /// A server that listens until it is dropped.
 struct Listening<T> {
     address: SocketAddr,
     left: Arc<Left<T>>,
     accepts: JoinHandle<()>,
+    /// A thousand messages are sent at once, and a process may have fewer files than connections.
+    connections: Semaphore,
 }
 
 impl<T> Drop for Listening<T> {
@@ -68,7 +74,7 @@ impl<T: Send + 'static> Listening<T> {
                 }
             }
         });
-        Listening { address, left, accepts }
+        Listening { address, left, accepts, connections: Semaphore::new(CONNECTIONS) }
     }
 }
 
@@ -86,6 +92,7 @@ impl Inbound for Serves {
     }
 
     async fn deliver(&self, to: &Listening<Handler>, headers: Headers, handler: Handler) {
+        let _connection = to.connections.acquire().await;
         let frame = Frame { headers: headers.into_iter().collect(), body: to.left.leave(handler) };
         let mut connection =
             tokio::net::TcpStream::connect(to.address).await.expect("a connection");
@@ -110,6 +117,7 @@ impl Outbound for Calls {
     }
 
     async fn send(&self, (client, to): &(Client, Listening<Peer>), headers: Headers, peer: Peer) {
+        let _connection = to.connections.acquire().await;
         let frame = Frame { headers: headers.into_iter().collect(), body: to.left.leave(peer) };
         drop(client.call(to.address, frame).await);
     }
