@@ -1,14 +1,19 @@
 //! Where a context is read from and written to: anything with named values.
 //!
 //! A boundary brings its own carrier as a newtype over the headers of its protocol; the ones
-//! here are for what many protocols share: [`HeaderMap`], string maps, and lists of byte pairs.
+//! here are for what many protocols share: [`HeaderMap`], string maps, lists of byte pairs, and
+//! the [environment](EnvCarrier) of a process.
 //! Names are compared without regard to case, values are bytes, because nothing that comes from
 //! outside is known to be text.
+
+mod env;
 
 use std::collections::{BTreeMap, HashMap};
 use std::hash::BuildHasher;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
+
+pub use env::{EnvCarrier, env_key};
 
 /// A carrier that a context can be extracted from.
 pub trait ReadCarrier {

@@ -62,9 +62,9 @@ impl Config {
 
     /// Speaks `propagator` instead of the global one.
     ///
-    /// [`W3cPropagator`](crate::W3cPropagator) is spoken without a detour, and so is a global
-    /// propagator whose fields are those of W3C: to restrict W3C's own headers, give the propagator
-    /// that does it to the boundary.
+    /// [`W3cPropagator`](crate::W3cPropagator) and [`Formats`](crate::Formats) are spoken without a
+    /// detour, and so is a global propagator whose fields are those of one of our formats, with or
+    /// without baggage: to restrict such headers, give the propagator that does it to the boundary.
     #[must_use]
     pub fn with_propagator(
         mut self,

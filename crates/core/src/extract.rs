@@ -30,6 +30,7 @@ impl Extraction {
     ) -> Self {
         let extraction = match propagation.speaks() {
             Speaks::W3c(fields) => Extraction::judge(fields.read(carrier), trust),
+            Speaks::Formats(list) => Extraction::judge(list.read(carrier), trust),
             Speaks::Foreign => Extraction::foreign(carrier, propagation, trust),
         };
         count_extraction(extraction.outcome);

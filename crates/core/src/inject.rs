@@ -5,7 +5,7 @@ use opentelemetry::trace::{SpanId, TraceContextExt};
 
 use crate::carrier::{ReadCarrier, WriteCarrier};
 use crate::outcome::count_injection;
-use crate::propagation::{Propagation, Reader, Speaks, Writer};
+use crate::propagation::{Propagation, Read, Reader, Speaks, Writer};
 use crate::span::outbound;
 
 #[inline]
@@ -16,6 +16,7 @@ pub(crate) fn inject(
 ) {
     let had_trace = match propagation.speaks() {
         Speaks::W3c(fields) => fields.write(context, carrier),
+        Speaks::Formats(list) => list.write(context, carrier),
         Speaks::Foreign => foreign(propagation, context, carrier),
     };
     count_injection(had_trace);
@@ -27,10 +28,10 @@ pub(crate) fn is_sent(propagation: &Propagation, carrier: &(impl ReadCarrier + ?
     if current == SpanId::INVALID {
         return false;
     }
+    let is_current = |read: Read| matches!(read.parent, Some(Ok(held)) if held.span_id == current);
     match propagation.speaks() {
-        Speaks::W3c(fields) => {
-            matches!(fields.read(carrier).parent, Some(Ok(held)) if held.span_id == current)
-        }
+        Speaks::W3c(fields) => is_current(fields.read(carrier)),
+        Speaks::Formats(list) => is_current(list.read(carrier)),
         Speaks::Foreign => propagation.with_foreign(|propagator| {
             let context = propagator.extract_with_context(&Context::new(), &Reader(carrier));
             context.span().span_context().span_id() == current

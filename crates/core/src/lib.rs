@@ -49,7 +49,7 @@ pub use carrier::{ReadCarrier, WriteCarrier};
 pub use config::Config;
 pub use extract::Extraction;
 pub use outcome::{Outcome, Outcomes, outcomes};
-pub use propagation::W3cPropagator;
+pub use propagation::{Format, Formats, W3cPropagator, set_propagator};
 pub use span::{
     Boundary, BoundarySpan, Description, End, Entered, InContext, Process, boundary, error_chain,
 };

@@ -4,7 +4,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use crate::codec::traceparent::Malformed;
+use crate::codec::Malformed;
 
 /// What an extraction found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -1,25 +1,28 @@
-//! Which headers a context travels by: W3C Trace Context and W3C Baggage, in our own codecs, or
-//! any [`TextMapPropagator`].
+//! Which headers a context travels by: W3C's, B3's and X-Ray's in our own codecs, or those of any
+//! other [`TextMapPropagator`].
 
 mod foreign;
+mod formats;
 mod w3c;
 
-use std::any::TypeId;
+use std::any::Any;
 use std::sync::{Arc, OnceLock};
 
 use opentelemetry::global;
 use opentelemetry::propagation::TextMapPropagator;
 
 pub(crate) use foreign::{Reader, Writer};
+use formats::List;
+pub use formats::{Format, Formats, set_propagator};
 pub use w3c::W3cPropagator;
 pub(crate) use w3c::{Fields, Read};
 
 /// How a boundary speaks: bound to the global propagator at the first message, unless it was
 /// given one.
 ///
-/// A global propagator whose fields are W3C's is spoken by Throughline's own codecs, which are
-/// stricter and cheaper than the SDK's; any other, and one that the boundary was given, is called.
-/// While no global propagator is set, the boundary speaks W3C
+/// A global propagator whose fields are those of one of our formats (and baggage) is spoken by
+/// Throughline's own codecs, which are stricter and cheaper than others; any other, and one that
+/// the boundary was given, is called. While no global propagator is set, the boundary speaks W3C
 /// and looks again at the next message.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Propagation {
@@ -31,14 +34,22 @@ pub(crate) struct Propagation {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Speaks {
     W3c(Fields),
+    /// Formats of ours that aren't W3C's alone.
+    Formats(List),
     /// Something else: it is asked at each message.
     Foreign,
 }
 
 impl Propagation {
     pub(crate) fn given<P: TextMapPropagator + Send + Sync + 'static>(propagator: P) -> Self {
-        let is_ours = TypeId::of::<P>() == TypeId::of::<W3cPropagator>();
-        let speaks = if is_ours { Speaks::W3c(Fields::ALL) } else { Speaks::Foreign };
+        let any: &dyn Any = &propagator;
+        let speaks = if any.is::<W3cPropagator>() {
+            Speaks::W3c(Fields::ALL)
+        } else if let Some(formats) = any.downcast_ref::<Formats>() {
+            Speaks::list(formats.list)
+        } else {
+            Speaks::Foreign
+        };
         Propagation { given: Some(Arc::new(propagator)), bound: OnceLock::from(speaks) }
     }
 
@@ -70,16 +81,14 @@ impl Propagation {
 impl Speaks {
     /// `None` for a propagator with no fields: the no-op one.
     fn of(propagator: &dyn TextMapPropagator) -> Option<Speaks> {
-        let mut fields = Fields { trace: false, baggage: false };
-        let mut names = propagator.fields().peekable();
-        names.peek()?;
-        for name in names {
-            match name {
-                "traceparent" | "tracestate" => fields.trace = true,
-                "baggage" => fields.baggage = true,
-                _ => return Some(Speaks::Foreign),
-            }
+        if let Some(list) = formats::known(propagator) {
+            return Some(Speaks::list(list));
         }
-        Some(Speaks::W3c(fields))
+        propagator.fields().next()?;
+        Some(List::of_fields(propagator.fields()).map_or(Speaks::Foreign, Speaks::list))
+    }
+
+    fn list(list: List) -> Speaks {
+        list.as_w3c().map_or(Speaks::Formats(list), Speaks::W3c)
     }
 }

@@ -2,9 +2,8 @@
 //!
 //! Values are decoded on the way in and encoded on the way out; properties stay as they came,
 //! never decoded, so that they can't turn into a member at the next hop. Both ways are bounded by
-//! [`MAX_MEMBERS`] and [`MAX_BYTES`]: members beyond are dropped whole.
-
-use std::borrow::Cow;
+//! [`MAX_MEMBERS`] and [`MAX_BYTES`]: members beyond are dropped whole. What is refused is never
+//! logged: baggage is where people put what is private.
 
 use opentelemetry::baggage::{Baggage, BaggageMetadata};
 use percent_encoding::{AsciiSet, CONTROLS, percent_decode, utf8_percent_encode};
@@ -45,18 +44,31 @@ fn parse_member(member: &[u8]) -> Option<(String, String, BaggageMetadata)> {
     let (member, properties) = split_once(member, b';').unwrap_or((member, b""));
     let (key, value) = split_once(member, b'=')?;
     let (key, value, properties) = (trim(key), trim(value), trim(properties));
-    let is_valid =
-        is_token(key) && value.iter().copied().all(is_octet) && is_properties(properties);
+    let is_valid = is_token(key) && are(OCTET | BEYOND, value) && are_properties(properties);
     is_valid.then(|| {
-        let value = percent_decode(value).decode_utf8_lossy().into_owned();
-        (ascii(key), value, ascii(properties).into())
+        let properties = if properties.is_empty() { String::new() } else { text(properties) };
+        (text(key), decode(value), properties.into())
     })
 }
 
+/// What is valid UTF-8 once it is decoded, and U+FFFD for what isn't.
+fn decode(value: &[u8]) -> String {
+    if are(PLAIN, value) {
+        return text(value);
+    }
+    percent_decode(value).decode_utf8_lossy().into_owned()
+}
+
 /// Prints the header, or `None` if it would be empty.
+///
+/// Whatever a program put into the baggage, the header is one of the grammar: a property that
+/// isn't is left out.
 #[must_use]
 pub fn print(baggage: &Baggage) -> Option<String> {
-    let mut out = String::new();
+    let least = baggage.iter().map(|(key, (value, properties))| {
+        key.as_str().len() + value.as_str().len() + properties.as_str().len() + 3
+    });
+    let mut out = String::with_capacity(least.sum::<usize>().min(MAX_BYTES));
     for (key, (value, properties)) in baggage.iter().take(MAX_MEMBERS) {
         // Programs may put anything there; what the grammar forbids stays at home.
         if !is_token(key.as_str().as_bytes()) {
@@ -68,17 +80,32 @@ pub fn print(baggage: &Baggage) -> Option<String> {
         }
         out.push_str(key.as_str());
         out.push('=');
-        out.extend(utf8_percent_encode(value.as_str(), ENCODED));
-        let properties = properties.as_str().trim();
-        if !properties.is_empty() && is_properties(properties.as_bytes()) {
-            out.push(';');
-            out.push_str(properties);
+        if are(PLAIN, value.as_str().as_bytes()) {
+            out.push_str(value.as_str());
+        } else {
+            out.extend(utf8_percent_encode(value.as_str(), ENCODED));
+        }
+        if !properties.as_str().is_empty() {
+            print_properties(properties.as_str(), &mut out);
         }
         if out.len() > MAX_BYTES {
             out.truncate(before);
         }
     }
     (!out.is_empty()).then_some(out)
+}
+
+fn print_properties(properties: &str, out: &mut String) {
+    if !are_properties(properties.as_bytes()) {
+        return;
+    }
+    for property in properties.split(';') {
+        let property = property.trim_matches([' ', '\t']);
+        if !property.is_empty() {
+            out.push(';');
+            out.push_str(property);
+        }
+    }
 }
 
 fn split_once(bytes: &[u8], at: u8) -> Option<(&[u8], &[u8])> {
@@ -88,27 +115,52 @@ fn split_once(bytes: &[u8], at: u8) -> Option<(&[u8], &[u8])> {
 
 /// `token` of RFC 9110.
 fn is_token(bytes: &[u8]) -> bool {
-    !bytes.is_empty()
-        && bytes
-            .iter()
-            .all(|byte| byte.is_ascii_graphic() && !b"(),/:;<=>?@[\\]{}\"".contains(byte))
+    !bytes.is_empty() && are(TOKEN, bytes)
 }
 
-/// `baggage-octet`, and bytes beyond ASCII, which become U+FFFD or what they encode.
-fn is_octet(byte: u8) -> bool {
-    !byte.is_ascii() || byte.is_ascii_graphic() && !matches!(byte, b'"' | b',' | b';' | b'\\')
+/// `*( OWS ";" OWS property )` with the first semicolon gone, where a property is
+/// `key [ OWS "=" OWS value ]` or, more leniently than the grammar, empty.
+fn are_properties(bytes: &[u8]) -> bool {
+    let is_property = |property: &[u8]| match split_once(property, b'=') {
+        Some((key, value)) => is_token(trim(key)) && are(OCTET, trim(value)),
+        None => property.is_empty() || is_token(property),
+    };
+    bytes.is_empty() || bytes.split(|byte| *byte == b';').map(trim).all(is_property)
 }
 
-/// `*( OWS ";" OWS property )` with the first semicolon gone: printable, and no way out of it.
-fn is_properties(bytes: &[u8]) -> bool {
-    bytes
-        .iter()
-        .all(|byte| matches!(byte, b' ' | b'\t' | b';') || byte.is_ascii() && is_octet(*byte))
-}
+const TOKEN: u8 = 1;
+/// `baggage-octet`
+const OCTET: u8 = 2;
+/// The same without the percent sign: what is its own encoding.
+const PLAIN: u8 = 4;
+/// Beyond ASCII, and not in the grammar: decoded like what is percent-encoded.
+const BEYOND: u8 = 8;
 
-fn ascii(bytes: &[u8]) -> String {
-    match String::from_utf8_lossy(bytes) {
-        Cow::Borrowed(text) => text.to_owned(),
-        Cow::Owned(text) => text,
+/// Of which kinds each byte is.
+const KINDS: [u8; 256] = {
+    let mut kinds = [0; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        kinds[byte] = match byte as u8 {
+            b'"' | b',' | b';' | b'\\' | 0..=b' ' | 0x7f => 0,
+            b'%' => TOKEN | OCTET,
+            b'(' | b')' | b'/' | b':' | b'<' | b'=' | b'>' | b'?' | b'@' | b'[' | b']' | b'{'
+            | b'}' => OCTET | PLAIN,
+            0x80.. => BEYOND,
+            _ => TOKEN | OCTET | PLAIN,
+        };
+        byte += 1;
     }
+    kinds
+};
+
+/// Whether each byte is of one of `kinds`.
+#[inline]
+fn are(kinds: u8, bytes: &[u8]) -> bool {
+    bytes.iter().all(|byte| KINDS[usize::from(*byte)] & kinds != 0)
+}
+
+/// The text of what is known to be ASCII.
+fn text(ascii: &[u8]) -> String {
+    String::from_utf8_lossy(ascii).into_owned()
 }

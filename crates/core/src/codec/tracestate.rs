@@ -13,6 +13,14 @@ use super::trim;
 /// A list with more members is discarded as a whole.
 pub const MAX_MEMBERS: usize = 32;
 
+/// How many bytes are printed at the most. The specification asks for 512; what others sent with
+/// reason passes, and together with as much baggage as there may be it stays below the 16 KiB that
+/// servers take for all the headers of a request.
+pub const MAX_BYTES: usize = 4096;
+
+/// A member that is longer goes first where there are too many bytes.
+const LONG: usize = 128;
+
 /// The most bytes of a key, and of a value.
 const MAX_PART: usize = 256;
 
@@ -74,7 +82,8 @@ pub fn parse<'a>(values: impl IntoIterator<Item = &'a [u8]>) -> Option<Parsed> {
 /// carriers (SQS) and means nothing to the others.
 ///
 /// Where the list was changed since it came (by a sampler, say), the members that OpenTelemetry
-/// couldn't hold follow the changed ones.
+/// couldn't hold follow the changed ones. Of more than [`MAX_BYTES`] whole members are left out, as
+/// the specification says: those longer than 128 bytes, then those at the end.
 #[must_use]
 pub fn print(state: &TraceState, unheld: Option<&Unheld>) -> Option<String> {
     let mut out = String::new();
@@ -100,7 +109,28 @@ pub fn print(state: &TraceState, unheld: Option<&Unheld>) -> Option<String> {
             refused.for_each(|(member, _)| push(&[member]));
         }
     }
+    if out.len() > MAX_BYTES {
+        out = shortened(&out);
+    }
     (!out.is_empty()).then_some(out)
+}
+
+#[cold]
+fn shortened(list: &str) -> String {
+    let mut excess = list.len() - list.len().min(MAX_BYTES);
+    // From the end, as the rest is.
+    let mut members: Vec<&str> = list.rsplit(',').collect();
+    for least in [LONG + 1, 0] {
+        members.retain(|member| {
+            let goes = excess > 0 && member.len() >= least;
+            if goes {
+                excess = excess.saturating_sub(member.len() + 1);
+            }
+            !goes
+        });
+    }
+    members.reverse();
+    members.join(",")
 }
 
 /// `key = ( lcalpha / DIGIT ) 0*255 ( keychar )`

@@ -7,11 +7,12 @@ use opentelemetry::Context;
 use opentelemetry::baggage::{Baggage, BaggageExt};
 use opentelemetry::propagation::text_map_propagator::FieldIter;
 use opentelemetry::propagation::{Extractor, Injector, TextMapPropagator};
-use opentelemetry::trace::{TraceContextExt, TraceId, TraceState};
+use opentelemetry::trace::{TraceContextExt, TraceFlags, TraceId, TraceState};
 
+use super::formats::{Beyond, denied};
 use crate::carrier::{ReadCarrier, WriteCarrier};
-use crate::codec::traceparent::{self, Malformed, TraceParent};
-use crate::codec::{baggage, tracestate};
+use crate::codec::traceparent::{self, TraceParent};
+use crate::codec::{Malformed, baggage, tracestate};
 
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
@@ -33,20 +34,25 @@ struct UnheldOf {
 
 impl Fields {
     pub(crate) const ALL: Fields = Fields { trace: true, baggage: true };
+    pub(super) const TRACE: Fields = Fields { trace: true, baggage: false };
+    pub(super) const BAGGAGE: Fields = Fields { trace: false, baggage: true };
 }
 
 /// What stood in a carrier.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Read {
     pub(crate) parent: Option<Result<TraceParent, Malformed>>,
     others: Option<Box<Others>>,
 }
 
 /// What only some messages bring.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Others {
     state: tracestate::Parsed,
     baggage: Option<Baggage>,
+    beyond: Option<Beyond>,
+    /// No trace came, but the decision not to record one.
+    denied: bool,
 }
 
 impl Fields {
@@ -78,6 +84,7 @@ impl Fields {
         Box::new(Others {
             state: tracestate::parse(states).unwrap_or_default(),
             baggage: if self.baggage { baggage::parse(members) } else { None },
+            ..Others::default()
         })
     }
 
@@ -118,6 +125,45 @@ impl Fields {
 }
 
 impl Read {
+    pub(super) fn of_parent(parent: TraceParent, beyond: Option<Beyond>) -> Self {
+        let others = |beyond| Box::new(Others { beyond: Some(beyond), ..Others::default() });
+        Read { parent: Some(Ok(parent)), others: beyond.map(others) }
+    }
+
+    /// Adds what another format tells of the same span.
+    pub(super) fn complete(&mut self, other: Read) {
+        let (Some(Ok(parent)), Some(Ok(same))) = (&mut self.parent, other.parent) else { return };
+        if (parent.trace_id, parent.span_id) != (same.trace_id, same.span_id) {
+            return;
+        }
+        // Only W3C knows the random flag.
+        let random = same.flags.to_u8() & 0b10;
+        parent.flags = TraceFlags::new(parent.flags.to_u8() | random);
+        let Some(others) = other.others else { return };
+        let Others { state, beyond, .. } = *others;
+        let held = self.others.get_or_insert_default();
+        if held.state == tracestate::Parsed::default() {
+            held.state = state;
+        }
+        match (&mut held.beyond, beyond) {
+            (_, None) => {}
+            (Some(held), Some(beyond)) => held.complete(beyond, parent.flags),
+            (held @ None, Some(beyond)) if beyond.agrees_with(parent.flags) => *held = Some(beyond),
+            (held @ None, Some(beyond)) => *held = beyond.without_sampling(),
+        }
+    }
+
+    pub(super) fn deny(&mut self) {
+        self.others.get_or_insert_default().denied = true;
+    }
+
+    /// Takes the baggage of `other`.
+    pub(super) fn join(&mut self, other: Read) {
+        if let Some(baggage) = other.others.and_then(|others| others.baggage) {
+            self.others.get_or_insert_default().baggage = Some(baggage);
+        }
+    }
+
     /// The context that continues what was read, on top of `base`.
     #[inline]
     pub(crate) fn into_context(self, base: &Context) -> Context {
@@ -141,6 +187,11 @@ impl Others {
             if let Some(list) = self.state.unheld {
                 context = context.with_value(UnheldOf { trace: parent.trace_id, list });
             }
+            if let Some(beyond) = self.beyond {
+                context = context.with_value(beyond);
+            }
+        } else if self.denied && !context.span().span_context().is_valid() {
+            context = context.with_remote_span_context(denied());
         }
         if let Some(baggage) = self.baggage {
             context = context.with_baggage(baggage);
@@ -172,7 +223,7 @@ impl W3cPropagator {
     }
 }
 
-struct FromExtractor<'a>(&'a dyn Extractor);
+pub(super) struct FromExtractor<'a>(pub(super) &'a dyn Extractor);
 
 impl ReadCarrier for FromExtractor<'_> {
     fn visit<'a>(&'a self, name: &HeaderName, each: impl FnMut(&'a [u8])) {
@@ -185,7 +236,7 @@ impl ReadCarrier for FromExtractor<'_> {
     }
 }
 
-struct ToInjector<'a>(&'a mut dyn Injector);
+pub(super) struct ToInjector<'a>(pub(super) &'a mut dyn Injector);
 
 impl WriteCarrier for ToInjector<'_> {
     fn replace(&mut self, name: &HeaderName, value: &str) {

@@ -3,6 +3,8 @@ use opentelemetry::{KeyValue, StringValue};
 use proptest::prelude::*;
 use throughline_core::codec::baggage::{MAX_BYTES, MAX_MEMBERS, parse, print};
 
+use crate::grammar;
+
 fn read(header: &str) -> Vec<(String, String, String)> {
     let baggage = parse([header.as_bytes()]).unwrap_or_default();
     let members = baggage.iter().map(|(key, (value, properties))| {
@@ -37,6 +39,63 @@ fn properties_pass_as_they_came_and_smuggle_nothing() {
     // Put in by a program, not by a header.
     let forged = KeyValueMetadata::new("a", "1", ",admin=true\r\nset-cookie: x");
     assert_eq!(print(&[forged].into_iter().collect()).as_deref(), Some("a=1"));
+}
+
+#[test]
+fn headers_of_the_specification() {
+    // section, header, what is sent on (in the order of its keys)
+    let cases = [
+        (
+            "3.3.1",
+            "key1=value1;property1;property2, key2 = value2, key3=value3; propertyKey=propertyValue",
+            Some(
+                "key1=value1;property1;property2,key2=value2,key3=value3;propertyKey=propertyValue",
+            ),
+        ),
+        (
+            "3.3.2",
+            "serverNode=DF%2028,userId=am%C3%A9lie,isProduction=false",
+            Some("isProduction=false,serverNode=DF%2028,userId=am%C3%A9lie"),
+        ),
+        ("3.3.1.2", "key1=", Some("key1=")),
+        (
+            "3.3.1.3",
+            "k=!#$%25&'()*+-./0:<=>?@A[]^_`a{|}~",
+            Some("k=!#$%25&'()*+-./0:<=>?@A[]^_`a{|}~"),
+        ),
+        // An octet that need not be encoded is sent as itself.
+        ("3.3.1.3", "k=%41%2f", Some("k=A/")),
+        ("3.3.1.4", "k=v;p = 1;;q;", Some("k=v;p = 1;q")),
+        ("3.3.1.4", "k=v;p q", None),
+        ("3.3.1.4", "k=v;=1", None),
+        ("3.3.1", "k=v;p=\"1\"", None),
+        ("3.3.1", "k\u{e9}=v", None),
+        ("3.3.1", "", None),
+    ];
+    for (section, header, expected) in cases {
+        let printed = parse([header.as_bytes()]).and_then(|baggage| print(&baggage));
+        let printed = printed.map(|header| {
+            let mut members: Vec<&str> = header.split(',').collect();
+            members.sort_unstable();
+            members.join(",")
+        });
+        assert_eq!(printed.as_deref(), expected, "{section}: {header:?}");
+        assert!(printed.is_none_or(|header| grammar::is_baggage(&header)), "{section}: {header:?}");
+    }
+}
+
+#[test]
+fn what_a_program_put_in_is_bounded_and_of_the_grammar() {
+    let member = |key: &str, value: &str, properties: &str| {
+        let member = KeyValueMetadata::new(key.to_owned(), value.to_owned(), properties);
+        print(&[member].into_iter().collect())
+    };
+    assert_eq!(member("k", "v", "p q;ok").as_deref(), Some("k=v"));
+    assert_eq!(member("k", "v", " p ; ;q = 1 ;").as_deref(), Some("k=v;p;q = 1"));
+    // It grows when it is encoded: the whole member goes.
+    assert!(member("k", &"\u{1}".repeat(MAX_BYTES / 3 + 1), "").is_none());
+    let fits = member("k", &"\u{1}".repeat((MAX_BYTES - 2) / 3), "");
+    assert!(fits.is_some_and(|header| header.len() <= MAX_BYTES));
 }
 
 #[test]
@@ -99,6 +158,25 @@ fn nothing_is_printed_as_nothing() {
 
 proptest! {
     #[test]
+    fn what_is_sent_on_is_of_the_grammar(
+        header in "([a-z%=;, \t]{0,3}[ -~]{0,3}=[ -~]{0,9}(;[ -~]{0,9}){0,2},){0,80}",
+    ) {
+        if let Some(printed) = parse([header.as_bytes()]).and_then(|baggage| print(&baggage)) {
+            prop_assert!(grammar::is_baggage(&printed), "{printed:?}");
+        }
+    }
+
+    #[test]
+    fn whatever_a_program_puts_in_is_of_the_grammar(
+        members in proptest::collection::vec(any::<(String, String, String)>(), 0..9),
+    ) {
+        let members = members.into_iter().map(|(k, v, p)| KeyValueMetadata::new(k, v, p.as_str()));
+        if let Some(printed) = print(&members.collect()) {
+            prop_assert!(grammar::is_baggage(&printed), "{printed:?}");
+        }
+    }
+
+    #[test]
     fn no_input_panics(header in proptest::collection::vec(any::<u8>(), 0..400)) {
         let _ = parse([header.as_slice()]);
     }
@@ -107,7 +185,7 @@ proptest! {
     fn what_is_printed_is_read(value in any::<String>(), key in "[a-zA-Z0-9!#$%&'*+.^_`|~-]{1,20}") {
         let baggage: Baggage = [KeyValue::new(key.clone(), value.clone())].into_iter().collect();
         if let Some(printed) = print(&baggage) {
-            prop_assert!(printed.bytes().all(|byte| (b'!'..=b'~').contains(&byte)));
+            prop_assert!(grammar::is_baggage(&printed), "{printed:?}");
             let back = parse([printed.as_bytes()]).expect("what we print is valid");
             let back = back.get(&key).map(ToString::to_string);
             prop_assert_eq!(back, Some(value));

@@ -2,13 +2,18 @@
 
 #![allow(clippy::expect_used, clippy::panic, clippy::let_underscore_must_use)]
 
+mod b3;
 mod baggage;
 mod carrier;
+mod env;
 mod fail;
 mod foreign;
+mod formats;
+mod grammar;
 mod http;
 mod propagation;
 mod record_only;
 mod span;
 mod traceparent;
 mod tracestate;
+mod xray;

@@ -102,6 +102,7 @@ proptest! {
     fn what_is_printed_is_read(trace in 1u128.., span in 1u64.., flags in 0u8..4) {
         let context = context(trace, span, flags);
         let printed = print(&context);
+        prop_assert!(crate::grammar::is_traceparent(printed.as_str()), "{}", printed.as_str());
         let parent = parse(printed.as_str().as_bytes()).expect("what we print is valid");
         prop_assert_eq!(parent.into_span_context(TraceState::NONE), context);
     }

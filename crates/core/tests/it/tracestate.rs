@@ -1,6 +1,8 @@
 use opentelemetry::trace::TraceState;
 use proptest::prelude::*;
-use throughline_core::codec::tracestate::{MAX_MEMBERS, parse, print};
+use throughline_core::codec::tracestate::{MAX_BYTES, MAX_MEMBERS, parse, print};
+
+use crate::grammar;
 
 fn round_trip(headers: &[&str]) -> Option<String> {
     let parsed = parse(headers.iter().map(|header| header.as_bytes()))?;
@@ -90,6 +92,30 @@ fn more_than_32_members_are_none() {
 }
 
 #[test]
+fn there_are_bounds_in_bytes() {
+    // Section 3.3.1.5: 512 bytes at the least, all of them ours to keep.
+    let list = |count: usize, length: usize| {
+        let member = |i: usize| format!("k{i:02}={}", "v".repeat(length - 4));
+        (0..count).map(member).collect::<Vec<_>>().join(",")
+    };
+    kept(&list(4, 127));
+    kept(&list(32, 127));
+
+    // Members longer than 128 bytes go first, from the end, then others: whole ones.
+    let long = list(32, 200);
+    let left = round_trip(&[&long]).expect("not all");
+    assert!(left.len() <= MAX_BYTES && left.len() > MAX_BYTES - 201, "{}", left.len());
+    assert!(long.starts_with(&left));
+    let mixed = format!("a={},ot=th:8;rv:9b8233f7e3a151,{}", "x".repeat(256), list(30, 250));
+    let left = round_trip(&[&mixed]).expect("not all");
+    assert!(left.len() <= MAX_BYTES && left.contains(",ot=th:8;rv:9b8233f7e3a151,"), "{left}");
+
+    let short = format!("{},{}", list(31, 128), "z=".to_owned() + &"v".repeat(250));
+    let left = round_trip(&[&short]).expect("not all");
+    assert_eq!(left, list(31, 128));
+}
+
+#[test]
 fn nothing_is_printed_as_nothing() {
     assert_eq!(print(&TraceState::NONE, None), None);
     assert_eq!(round_trip(&[",, ,"]), None);
@@ -110,6 +136,7 @@ proptest! {
     #[test]
     fn printing_is_a_fixed_point(header in "([a-z0-9][a-z0-9_@*/-]{0,6}=[ -~]{1,4},?){0,40}") {
         if let Some(once) = round_trip(&[&header]) {
+            prop_assert!(grammar::is_tracestate(&once), "{once:?}");
             let twice = round_trip(&[&once]);
             prop_assert_eq!(twice.as_deref(), Some(once.as_str()));
         }
