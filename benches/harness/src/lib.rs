@@ -1,6 +1,6 @@
 //! Drives one variant, in process and on one thread, so often as it is told to.
 //!
-//! Every binary is one variant and understands the same three commands:
+//! Every binary is one variant (`codecs` is many) and understands the same three commands:
 //!
 //! ```text
 //! server-ours MODE run N      N requests, for callgrind to count
@@ -65,18 +65,39 @@ fn arguments() -> Result<(Mode, Command), String> {
         Some("dropped") => Mode::Dropped,
         other => return Err(format!("sampled, unsampled or dropped, not {other:?}")),
     };
+    Ok((mode, command(args)?))
+}
+
+fn command(mut args: impl Iterator<Item = String>) -> Result<Command, String> {
     let command = args.next();
     let mut number = || {
         let n = args.next().and_then(|n| n.parse().ok());
         n.ok_or_else(|| "how many requests?".to_owned())
     };
-    let command = match command.as_deref() {
-        Some("run") => Command::Run(number()?),
-        Some("allocs") => Command::Allocs(number()?),
-        Some("check") => Command::Check,
-        other => return Err(format!("run, allocs or check, not {other:?}")),
+    match command.as_deref() {
+        Some("run") => Ok(Command::Run(number()?)),
+        Some("allocs") => Ok(Command::Allocs(number()?)),
+        Some("check") => Ok(Command::Check),
+        other => Err(format!("run, allocs or check, not {other:?}")),
+    }
+}
+
+/// One small thing to do, and to be done again: what came of it is a number, for the check.
+pub type Step = Box<dyn FnMut() -> usize>;
+
+/// The whole `main` of a binary of small things, with the name of one of them in the place of the
+/// mode: `find` knows them by name, and with each the number that it must come to.
+pub fn steps(find: impl FnOnce(&str) -> Option<(Step, usize)>) -> ExitCode {
+    let run = || {
+        let mut args = std::env::args().skip(1);
+        let name = args.next().unwrap_or_default();
+        let (mut step, expected) = find(&name).ok_or_else(|| format!("no step {name:?}"))?;
+        let mut came = expected;
+        let drive = |n| (0..n).for_each(|_| came = step());
+        execute(command(args)?, drive, |_| Ok(()))?;
+        if came == expected { Ok(()) } else { Err(format!("{expected} expected, got {came}")) }
     };
-    Ok((mode, command))
+    exit(run())
 }
 
 /// `drive(n)` makes n requests; `check(n)` judges what they left behind.

@@ -13,7 +13,7 @@ use crate::guard::LineageGuard;
 use crate::layer::SpanFilter;
 use crate::logs::Logs;
 use crate::telemetry::Telemetry;
-use crate::{export, install, resource, sampler};
+use crate::{export, install, propagators, resource, sampler};
 
 static INITIALISED: AtomicBool = AtomicBool::new(false);
 
@@ -175,7 +175,7 @@ impl Builder {
         if let Some(limit) = env.limit("OTEL_SPAN_LINK_COUNT_LIMIT") {
             builder = builder.with_max_links_per_span(limit);
         }
-        install::check_propagators(env);
+        let propagators = propagators::choose(env);
         let (mut pipeline, mut lineage) = (None, None);
         if enabled {
             let sampler = sampler::choose(env, self.sampler);
@@ -202,7 +202,8 @@ impl Builder {
             // parent go on, where a sampler that says no would end its trace here.
             drop(provider.shutdown());
         }
-        let telemetry = Telemetry::new(provider, pipeline, lineage, self.shutdown_timeout);
+        let timeout = self.shutdown_timeout;
+        let telemetry = Telemetry::new(provider, pipeline, lineage, propagators, timeout);
         Ok(Parts { telemetry, spans: self.spans, logs })
     }
 }

@@ -28,7 +28,7 @@
 //! | `OTEL_EXPORTER_OTLP_PROTOCOL`, `…_TRACES_PROTOCOL` | `http/protobuf`; with anything else nothing is exported, and an error in the log says so |
 //! | `OTEL_BSP_MAX_QUEUE_SIZE`, `…_MAX_EXPORT_BATCH_SIZE`, `…_SCHEDULE_DELAY`, `…_EXPORT_TIMEOUT` | the queue of ended spans |
 //! | `OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT`, `…_EVENT_COUNT_LIMIT`, `…_LINK_COUNT_LIMIT` | the limits of a span |
-//! | `OTEL_PROPAGATORS` | nothing yet: W3C Trace Context and Baggage are carried, and a warning says so where it names others |
+//! | `OTEL_PROPAGATORS` | what the context travels in: `tracecontext`, `baggage` (both the default), `b3`, `b3multi`, `xray`, or `none`; the first that brings a trace is followed |
 //! | `RUST_LOG` | which events are logged; never which spans are exported |
 //!
 //! # The parts, for a service with a registry of its own
@@ -63,6 +63,7 @@ mod guard;
 mod install;
 mod layer;
 mod logs;
+mod propagators;
 mod resource;
 mod sampler;
 mod telemetry;

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use opentelemetry_sdk::trace::SdkTracerProvider;
+use throughline_core::Formats;
 
 use crate::builder::Builder;
 use crate::diag;
@@ -23,6 +24,7 @@ pub struct Telemetry {
     provider: SdkTracerProvider,
     pipeline: Option<Pipeline>,
     lineage: Option<Lineage>,
+    propagators: Option<Formats>,
     shutdown_timeout: Duration,
     subscriber_installed: bool,
     finished: bool,
@@ -38,12 +40,14 @@ impl Telemetry {
         provider: SdkTracerProvider,
         pipeline: Option<Pipeline>,
         lineage: Option<Lineage>,
+        propagators: Option<Formats>,
         shutdown_timeout: Duration,
     ) -> Self {
         Self {
             provider,
             pipeline,
             lineage,
+            propagators,
             shutdown_timeout,
             subscriber_installed: false,
             finished: false,
@@ -75,9 +79,11 @@ impl Telemetry {
         self.subscriber_installed
     }
 
-    /// Makes the provider the global one of this process, as [`Builder::init`] does.
+    /// Makes the provider the global one of this process, and with it the propagators that
+    /// `OTEL_PROPAGATORS` names, as [`Builder::init`] does. Where it names none, a propagator that
+    /// was set before stays; without one it is W3C Trace Context and Baggage.
     pub fn set_globals(&self) {
-        install::install_globals(&self.provider);
+        install::install_globals(&self.provider, self.propagators.as_ref());
     }
 
     /// Flushes all spans that have ended, and stops. Blocks as said at [`Telemetry`].

@@ -69,6 +69,7 @@ fn headers_of_the_specification() {
         ("3.3.1.4", "k=v;p q", None),
         ("3.3.1.4", "k=v;=1", None),
         ("3.3.1", "k=v;p=\"1\"", None),
+        ("3.3.1.4", "k=v;p=\u{e9}", None),
         ("3.3.1", "k\u{e9}=v", None),
         ("3.3.1", "", None),
     ];

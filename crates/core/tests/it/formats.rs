@@ -19,9 +19,10 @@ const XRAY: &str = "Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd
 const ALL: [Format; 5] =
     [Format::TraceContext, Format::Baggage, Format::B3, Format::B3Multi, Format::XRay];
 
+type Pairs<'a> = &'a [(&'a str, &'a str)];
 type Headers = Vec<(String, String)>;
 
-fn headers(pairs: &[(&str, &str)]) -> Headers {
+fn headers(pairs: Pairs<'_>) -> Headers {
     pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
 }
 
@@ -56,7 +57,7 @@ fn caller(trace: u128, flags: u8) -> Context {
 fn each_format_is_sent_as_its_own_headers_and_no_others() {
     let context = caller(1, 1).with_baggage([KeyValue::new("k", "v")]);
     let (trace, span) = ("00000000000000000000000000000001", "0000000000000007");
-    let cases: [(&[Format], &[(&str, &str)]); 6] = [
+    let cases: [(&[Format], Pairs<'_>); 6] = [
         (
             &[Format::TraceContext],
             &[("traceparent", "00-00000000000000000000000000000001-0000000000000007-01")],

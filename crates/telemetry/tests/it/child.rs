@@ -265,6 +265,19 @@ fn propagators() {
 
 #[test]
 #[ignore = "run in a child"]
+fn propagators_of_the_environment() {
+    if !is_child() {
+        return;
+    }
+    global::set_text_map_propagator(Theirs);
+    builder().build().unwrap().set_globals();
+    global::get_text_map_propagator(|set| {
+        assert_eq!(set.fields().collect::<Vec<_>>(), ["b3", "baggage"]);
+    });
+}
+
+#[test]
+#[ignore = "run in a child"]
 fn an_error_event() {
     if !is_child() {
         return;

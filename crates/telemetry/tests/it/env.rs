@@ -250,15 +250,36 @@ fn what_is_not_followed_is_warned_of() {
     assert!(output.has_line_with("OTEL_EXPORTER_OTLP_HEADERS: header 2"), "{}", output.stdout);
     assert!(!output.stdout.contains("sesame"), "{}", output.stdout);
     assert!(sink.heads().last().unwrap().contains("x-api-key: a"));
-    for (list, warned) in [
-        ("b3", true),
-        ("tracecontext,b3", true),
-        ("none", true),
-        ("tracecontext, baggage", false),
-        ("baggage", false),
+}
+
+#[test]
+fn propagators_that_are_not_spoken_are_named_in_one_warning() {
+    for (list, warning) in [
+        ("tracecontext, baggage", None),
+        ("b3", None),
+        ("b3,b3,B3Multi,XRAY", None),
+        ("none", None),
+        ("b3,jaeger", Some(r#""jaeger" is deprecated and not spoken; the context travels in b3."#)),
+        (
+            "ottrace,baggage,zipkin",
+            Some(
+                r#""ottrace" is deprecated and not spoken, "zipkin" is unknown; the context travels in baggage."#,
+            ),
+        ),
+        (
+            "b3x",
+            Some(r#""b3x" is unknown; the context travels in tracecontext,baggage (the default)."#),
+        ),
+        ("none,b3", Some(r#""none" stands alone or not at all; the context travels in b3."#)),
+        ("none,b4", Some(r#""b4" is unknown; the context travels in none."#)),
     ] {
-        let output = with("OTEL_PROPAGATORS", list);
-        assert_eq!(output.has_line_with("OTEL_PROPAGATORS="), warned, "{list}: {}", output.stdout);
+        let output =
+            run("service", &[("OTEL_TRACES_EXPORTER", "none"), ("OTEL_PROPAGATORS", list)]);
+        let lines = output.lines();
+        let messages = lines.iter().filter_map(|line| line["message"].as_str());
+        let told: Vec<&str> = messages.filter(|text| text.contains("OTEL_PROPAGATORS")).collect();
+        assert_eq!(told.len(), usize::from(warning.is_some()), "{list}: {told:?}");
+        assert!(told.iter().all(|text| text.contains(warning.unwrap_or_default())), "{told:?}");
     }
 }
 

@@ -130,8 +130,9 @@ fn a_start_that_failed_may_be_tried_again() {
 }
 
 #[test]
-fn a_propagator_of_the_service_stays() {
+fn a_propagator_of_the_service_stays_unless_the_environment_names_others() {
     run("propagators", &[]);
+    run("propagators_of_the_environment", &[("OTEL_PROPAGATORS", "b3,baggage")]);
 }
 
 #[test]
