@@ -24,20 +24,80 @@ const ENCODED: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b',').add(b';').add
 /// Members that the grammar forbids, and those beyond the bounds, are left out; the others stay.
 /// Of two members with one key the later one holds.
 pub fn parse<'a>(values: impl IntoIterator<Item = &'a [u8]>) -> Option<Baggage> {
-    let mut baggage = Baggage::new();
-    let (mut bytes, mut members) = (0, 0);
-    for member in values.into_iter().flat_map(|value| value.split(|byte| *byte == b',')) {
-        // The comma counts as well; an attacker pays for empty members, too.
-        bytes += member.len() + 1;
-        if bytes > MAX_BYTES + 1 || members == MAX_MEMBERS {
-            break;
-        }
-        if let Some((key, value, properties)) = parse_member(trim(member)) {
-            members += 1;
-            baggage.insert_with_metadata(key, value, properties);
+    let mut parser = Parser::default();
+    values.into_iter().for_each(|value| parser.feed(value));
+    parser.finish()
+}
+
+/// Parses header after header, as they are found.
+#[derive(Debug, Default)]
+pub(crate) struct Parser {
+    baggage: Option<Baggage>,
+    bytes: usize,
+    members: usize,
+}
+
+impl Parser {
+    pub(crate) fn feed(&mut self, mut value: &[u8]) {
+        loop {
+            let Member { member, rest, plain } = Member::first_of(value);
+            // The comma counts as well; an attacker pays for empty members, too.
+            self.bytes = self.bytes.saturating_add(member.len() + 1);
+            if self.bytes > MAX_BYTES + 1 || self.members == MAX_MEMBERS {
+                // Nor does what follows in another header count.
+                self.bytes = usize::MAX;
+                return;
+            }
+            let parsed = match plain {
+                Some((key, value)) => Some((text(key), text(value), BaggageMetadata::default())),
+                None => parse_member(trim(member)),
+            };
+            if let Some((key, value, properties)) = parsed {
+                self.members += 1;
+                let baggage = self.baggage.get_or_insert_default();
+                baggage.insert_with_metadata(key, value, properties);
+            }
+            match rest {
+                Some(rest) => value = rest,
+                None => return,
+            }
         }
     }
-    (!baggage.is_empty()).then_some(baggage)
+
+    pub(crate) fn finish(self) -> Option<Baggage> {
+        self.baggage.filter(|baggage| !baggage.is_empty())
+    }
+}
+
+/// A member, as it stands between the commas.
+struct Member<'a> {
+    member: &'a [u8],
+    rest: Option<&'a [u8]>,
+    /// Its key and its value, if they are all there is of it, and as they are to be kept. Most are
+    /// such, and are seen in one pass.
+    plain: Option<(&'a [u8], &'a [u8])>,
+}
+
+impl<'a> Member<'a> {
+    #[inline]
+    fn first_of(list: &'a [u8]) -> Self {
+        let of = |kinds: u8, from: usize| {
+            let bytes = list.get(from..).unwrap_or_default();
+            from + bytes.iter().take_while(|byte| KINDS[usize::from(**byte)] & kinds != 0).count()
+        };
+        let key = of(TOKEN, 0);
+        if key > 0 && list.get(key) == Some(&b'=') {
+            let end = of(PLAIN, key + 1);
+            let rest = list.get(end + 1..);
+            if matches!(list.get(end), None | Some(b',')) {
+                let plain = Some((&list[..key], &list[key + 1..end]));
+                return Member { member: &list[..end], rest, plain };
+            }
+        }
+        let end = list.iter().position(|byte| *byte == b',');
+        let member = end.map_or(list, |end| &list[..end]);
+        Member { member, rest: end.map(|end| &list[end + 1..]), plain: None }
+    }
 }
 
 fn parse_member(member: &[u8]) -> Option<(String, String, BaggageMetadata)> {
@@ -45,10 +105,7 @@ fn parse_member(member: &[u8]) -> Option<(String, String, BaggageMetadata)> {
     let (key, value) = split_once(member, b'=')?;
     let (key, value, properties) = (trim(key), trim(value), trim(properties));
     let is_valid = is_token(key) && are(OCTET | BEYOND, value) && are_properties(properties);
-    is_valid.then(|| {
-        let properties = if properties.is_empty() { String::new() } else { text(properties) };
-        (text(key), decode(value), properties.into())
-    })
+    is_valid.then(|| (text(key), decode(value), text(properties).into()))
 }
 
 /// What is valid UTF-8 once it is decoded, and U+FFFD for what isn't.
@@ -162,5 +219,5 @@ fn are(kinds: u8, bytes: &[u8]) -> bool {
 
 /// The text of what is known to be ASCII.
 fn text(ascii: &[u8]) -> String {
-    String::from_utf8_lossy(ascii).into_owned()
+    std::str::from_utf8(ascii).unwrap_or_default().to_owned()
 }

@@ -76,14 +76,15 @@ impl Fields {
 
     #[cold]
     fn read_others(self, carrier: &(impl ReadCarrier + ?Sized)) -> Box<Others> {
-        let (mut states, mut members) = (Vec::new(), Vec::new());
+        let (mut states, mut members) = (Vec::new(), baggage::Parser::default());
         carrier.visit_each([&TRACESTATE, &BAGGAGE], |place, value| match place {
             0 => states.push(value),
-            _ => members.push(value),
+            _ if self.baggage => members.feed(value),
+            _ => {}
         });
         Box::new(Others {
             state: tracestate::parse(states).unwrap_or_default(),
-            baggage: if self.baggage { baggage::parse(members) } else { None },
+            baggage: members.finish(),
             ..Others::default()
         })
     }

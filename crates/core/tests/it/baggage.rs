@@ -167,6 +167,13 @@ proptest! {
         }
     }
 
+    /// Most members are read in one pass, those with a blank at their end never.
+    #[test]
+    fn what_is_read_in_one_pass_is_what_is_read_in_steps(header in "([a-z%=(]{0,3}=?[ -~]{0,4},){0,5}") {
+        let padded: Vec<_> = header.split(',').map(|member| format!("{member} ")).collect();
+        prop_assert_eq!(read(&header), read(&padded.join(",")));
+    }
+
     #[test]
     fn whatever_a_program_puts_in_is_of_the_grammar(
         members in proptest::collection::vec(any::<(String, String, String)>(), 0..9),
