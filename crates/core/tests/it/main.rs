@@ -10,6 +10,7 @@ mod fail;
 mod foreign;
 mod formats;
 mod grammar;
+mod hostile;
 mod http;
 mod propagation;
 mod record_only;
