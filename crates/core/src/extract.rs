@@ -30,14 +30,15 @@ impl Extraction {
     ) -> Self {
         let extraction = match propagation.speaks() {
             Speaks::W3c(fields) => Extraction::judge(fields.read(carrier), trust),
-            Speaks::Formats(list) => Extraction::judge(list.read(carrier), trust),
+            Speaks::Formats => Extraction::of_formats(carrier, propagation, trust),
             Speaks::Foreign => Extraction::foreign(carrier, propagation, trust),
         };
         count_extraction(extraction.outcome);
         extraction
     }
 
-    #[inline]
+    // Always: it is called from two places, and hands back what is large.
+    #[inline(always)]
     fn judge(read: Read, trust: Trust) -> Self {
         let found = match &read.parent {
             Some(Ok(_)) => Outcome::Continued,
@@ -62,6 +63,20 @@ impl Extraction {
                 Extraction { parent: Context::new(), link, outcome }
             }
         }
+    }
+
+    #[cold]
+    fn of_formats(
+        carrier: &(impl ReadCarrier + ?Sized),
+        propagation: &Propagation,
+        trust: Trust,
+    ) -> Self {
+        Extraction::judge_formats(propagation.list().read(carrier), trust)
+    }
+
+    #[inline(never)]
+    fn judge_formats(read: Read, trust: Trust) -> Self {
+        Extraction::judge(read, trust)
     }
 
     #[cold]

@@ -16,7 +16,7 @@ pub(crate) fn inject(
 ) {
     let had_trace = match propagation.speaks() {
         Speaks::W3c(fields) => fields.write(context, carrier),
-        Speaks::Formats(list) => list.write(context, carrier),
+        Speaks::Formats => propagation.list().write(context, carrier),
         Speaks::Foreign => foreign(propagation, context, carrier),
     };
     count_injection(had_trace);
@@ -31,7 +31,7 @@ pub(crate) fn is_sent(propagation: &Propagation, carrier: &(impl ReadCarrier + ?
     let is_current = |read: Read| matches!(read.parent, Some(Ok(held)) if held.span_id == current);
     match propagation.speaks() {
         Speaks::W3c(fields) => is_current(fields.read(carrier)),
-        Speaks::Formats(list) => is_current(list.read(carrier)),
+        Speaks::Formats => is_current(propagation.list().read(carrier)),
         Speaks::Foreign => propagation.with_foreign(|propagator| {
             let context = propagator.extract_with_context(&Context::new(), &Reader(carrier));
             context.span().span_context().span_id() == current

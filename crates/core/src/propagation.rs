@@ -28,6 +28,8 @@ pub(crate) use w3c::{Fields, Read};
 pub(crate) struct Propagation {
     given: Option<Arc<dyn TextMapPropagator + Send + Sync>>,
     bound: OnceLock<Speaks>,
+    /// Of [`Speaks::Formats`]; apart from it, so that what each message looks at stays small.
+    list: OnceLock<List>,
 }
 
 /// What a propagator turned out to be.
@@ -35,7 +37,7 @@ pub(crate) struct Propagation {
 pub(crate) enum Speaks {
     W3c(Fields),
     /// Formats of ours that aren't W3C's alone.
-    Formats(List),
+    Formats,
     /// Something else: it is asked at each message.
     Foreign,
 }
@@ -43,14 +45,17 @@ pub(crate) enum Speaks {
 impl Propagation {
     pub(crate) fn given<P: TextMapPropagator + Send + Sync + 'static>(propagator: P) -> Self {
         let any: &dyn Any = &propagator;
+        let list = any.downcast_ref::<Formats>().map(|formats| formats.list);
         let speaks = if any.is::<W3cPropagator>() {
             Speaks::W3c(Fields::ALL)
-        } else if let Some(formats) = any.downcast_ref::<Formats>() {
-            Speaks::list(formats.list)
         } else {
-            Speaks::Foreign
+            list.map_or(Speaks::Foreign, Speaks::list)
         };
-        Propagation { given: Some(Arc::new(propagator)), bound: OnceLock::from(speaks) }
+        Propagation {
+            given: Some(Arc::new(propagator)),
+            bound: OnceLock::from(speaks),
+            list: list.map(OnceLock::from).unwrap_or_default(),
+        }
     }
 
     #[inline]
@@ -63,10 +68,23 @@ impl Propagation {
 
     #[cold]
     fn bind(&self) -> Speaks {
-        match global::get_text_map_propagator(|propagator| Speaks::of(propagator)) {
-            Some(speaks) => *self.bound.get_or_init(|| speaks),
-            None => Speaks::W3c(Fields::ALL),
-        }
+        let bound = global::get_text_map_propagator(|propagator| {
+            // The no-op one has no fields either.
+            let known = formats::known(propagator);
+            let list = known.or_else(|| List::of_fields(propagator.fields()));
+            let is_set = known.is_some() || propagator.fields().next().is_some();
+            is_set.then_some(list)
+        });
+        let Some(list) = bound else { return Speaks::W3c(Fields::ALL) };
+        *self.bound.get_or_init(|| {
+            // Once for both: whoever finds the one finds the other.
+            list.map_or(Speaks::Foreign, |list| Speaks::list(*self.list.get_or_init(|| list)))
+        })
+    }
+
+    /// The formats, where it is them that are spoken.
+    pub(crate) fn list(&self) -> List {
+        self.list.get().copied().unwrap_or_default()
     }
 
     /// Calls `f` with the propagator that is spoken where it is [`Speaks::Foreign`].
@@ -79,16 +97,7 @@ impl Propagation {
 }
 
 impl Speaks {
-    /// `None` for a propagator with no fields: the no-op one.
-    fn of(propagator: &dyn TextMapPropagator) -> Option<Speaks> {
-        if let Some(list) = formats::known(propagator) {
-            return Some(Speaks::list(list));
-        }
-        propagator.fields().next()?;
-        Some(List::of_fields(propagator.fields()).map_or(Speaks::Foreign, Speaks::list))
-    }
-
     fn list(list: List) -> Speaks {
-        list.as_w3c().map_or(Speaks::Formats(list), Speaks::W3c)
+        list.as_w3c().map_or(Speaks::Formats, Speaks::W3c)
     }
 }

@@ -74,7 +74,7 @@ impl Format {
     }
 
     /// What it finds of a trace.
-    fn find(self, carrier: &(impl ReadCarrier + ?Sized)) -> Found {
+    fn find(self, carrier: &Erased<'_>) -> Found {
         match self {
             Format::TraceContext => Found::of_w3c(Fields::TRACE.read(carrier)),
             Format::Baggage => Found::Nothing,
@@ -135,6 +135,12 @@ impl List {
 
     #[cold]
     pub(crate) fn read(self, carrier: &(impl ReadCarrier + ?Sized)) -> Read {
+        self.read_erased(&Erased(&Behind(carrier)))
+    }
+
+    // Once for all carriers; and what W3C's own path is made of keeps its one caller, into which
+    // the compiler puts it.
+    fn read_erased(self, carrier: &Erased<'_>) -> Read {
         let (mut fault, mut denied) = (None, false);
         let mut read = Read::default();
         for format in self.iter() {
@@ -166,10 +172,10 @@ impl List {
         carrier: &mut (impl WriteCarrier + ?Sized),
     ) -> bool {
         if let Some(fields) = self.as_w3c() {
-            return fields.write(context, carrier);
+            return write_w3c(fields, context, carrier);
         }
         if self.has(Format::Baggage) {
-            Fields::BAGGAGE.write(context, carrier);
+            write_w3c(Fields::BAGGAGE, context, carrier);
         }
         let span = context.span();
         let span = span.span_context();
@@ -182,7 +188,7 @@ impl List {
         for format in self.iter() {
             match format {
                 Format::TraceContext => {
-                    Fields::TRACE.write(context, carrier);
+                    write_w3c(Fields::TRACE, context, carrier);
                 }
                 Format::Baggage => {}
                 Format::B3 => carrier.replace(&B3, b3::print_single(span, sampling).as_str()),
@@ -201,6 +207,15 @@ impl List {
         }
         true
     }
+}
+
+#[inline(never)]
+fn write_w3c(
+    fields: Fields,
+    context: &Context,
+    carrier: &mut (impl WriteCarrier + ?Sized),
+) -> bool {
+    fields.write(context, carrier)
 }
 
 fn write_multi(
@@ -226,6 +241,32 @@ fn write_multi(
     }
 }
 
+/// A carrier behind a pointer.
+struct Erased<'c>(&'c dyn Visit);
+
+trait Visit {
+    fn visit<'a>(&'a self, name: &HeaderName, each: &mut dyn FnMut(&'a [u8]));
+}
+
+struct Behind<'c, C: ?Sized>(&'c C);
+
+impl<C: ReadCarrier + ?Sized> Visit for Behind<'_, C> {
+    fn visit<'a>(&'a self, name: &HeaderName, each: &mut dyn FnMut(&'a [u8])) {
+        self.0.visit(name, each);
+    }
+}
+
+impl ReadCarrier for Erased<'_> {
+    fn visit<'a>(&'a self, name: &HeaderName, mut each: impl FnMut(&'a [u8])) {
+        self.0.visit(name, &mut each);
+    }
+
+    // Nobody here looks for a prefix.
+    fn names(&self) -> Vec<&str> {
+        Vec::new()
+    }
+}
+
 /// What one format found.
 enum Found {
     Nothing,
@@ -245,7 +286,7 @@ impl Found {
     }
 
     /// The single header, then the several.
-    fn of_b3(carrier: &(impl ReadCarrier + ?Sized)) -> Self {
+    fn of_b3(carrier: &Erased<'_>) -> Self {
         let mut values = [const { None }; 5];
         let mut doubled = [false; 5];
         let names = [&B3, &B3_TRACE_ID, &B3_SPAN_ID, &B3_SAMPLED, &B3_FLAGS];
@@ -272,7 +313,7 @@ impl Found {
         }
     }
 
-    fn of_xray(carrier: &(impl ReadCarrier + ?Sized)) -> Self {
+    fn of_xray(carrier: &Erased<'_>) -> Self {
         let (mut found, mut is_doubled) = (None, false);
         carrier.visit(&XRAY, |value| is_doubled |= found.replace(value).is_some());
         let Some(value) = found else { return Found::Nothing };
