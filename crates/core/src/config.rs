@@ -14,7 +14,7 @@ use crate::propagation::Propagation;
 use crate::semconv;
 use crate::span::{BoundarySpan, Description};
 use crate::tracer::BoundTracer;
-use crate::trust::Trust;
+use crate::trust::{Propagate, Trust};
 
 /// The settings and the three verbs of one boundary: [`extract`](Self::extract), start
 /// ([`receive`](Self::receive) or [`send`](Self::send)), [`inject`](Self::inject).
@@ -200,5 +200,16 @@ impl Config {
     #[inline]
     pub fn inject(&self, context: &Context, carrier: &mut (impl WriteCarrier + ?Sized)) {
         inject::inject(&self.propagation, context, carrier);
+    }
+
+    /// The same, with no more of it than `propagate` says; what stood in `carrier` of the rest is
+    /// removed.
+    pub fn inject_as(
+        &self,
+        context: &Context,
+        carrier: &mut (impl WriteCarrier + ?Sized),
+        propagate: Propagate,
+    ) {
+        inject::inject_as(&self.propagation, context, carrier, propagate);
     }
 }

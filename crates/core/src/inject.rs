@@ -1,12 +1,18 @@
 //! The last step of the law: the context goes on with the message.
 
+use http::HeaderName;
 use opentelemetry::Context;
+use opentelemetry::baggage::BaggageExt;
+use opentelemetry::propagation::TextMapPropagator;
 use opentelemetry::trace::{SpanId, TraceContextExt};
 
 use crate::carrier::{ReadCarrier, WriteCarrier};
 use crate::outcome::count_injection;
-use crate::propagation::{Propagation, Read, Reader, Speaks, Writer};
+use crate::propagation::{Format, Propagation, Read, Reader, Speaks, W3cPropagator, Writer};
 use crate::span::outbound;
+use crate::trust::Propagate;
+
+const BAGGAGE: HeaderName = HeaderName::from_static("baggage");
 
 #[inline]
 pub(crate) fn inject(
@@ -20,6 +26,44 @@ pub(crate) fn inject(
         Speaks::Foreign => foreign(propagation, context, carrier),
     };
     count_injection(had_trace);
+}
+
+/// Injects no more than is allowed.
+pub(crate) fn inject_as(
+    propagation: &Propagation,
+    context: &Context,
+    carrier: &mut (impl WriteCarrier + ?Sized),
+    propagate: Propagate,
+) {
+    match propagate {
+        Propagate::All => inject(propagation, context, carrier),
+        Propagate::TraceOnly => {
+            // Whoever has put it there, an outer layer for one.
+            carrier.remove(&BAGGAGE);
+            inject(propagation, &context.with_cleared_baggage(), carrier);
+        }
+        Propagate::Nothing => {
+            carrier.remove(&BAGGAGE);
+            match propagation.speaks() {
+                Speaks::W3c(_) => clear(W3cPropagator::new().fields(), carrier),
+                Speaks::Formats => {
+                    let formats = propagation.list().iter();
+                    clear(formats.flat_map(Format::fields).copied(), carrier);
+                }
+                Speaks::Foreign => {
+                    propagation.with_foreign(|propagator| clear(propagator.fields(), carrier));
+                }
+            }
+        }
+    }
+}
+
+fn clear<'a>(fields: impl Iterator<Item = &'a str>, carrier: &mut (impl WriteCarrier + ?Sized)) {
+    for name in fields {
+        if let Ok(name) = HeaderName::from_bytes(name.as_bytes()) {
+            carrier.remove(&name);
+        }
+    }
 }
 
 #[inline]
@@ -49,11 +93,7 @@ fn foreign(
     propagation.with_foreign(|propagator| {
         if had_trace {
             // A carrier that is used again must not carry two contexts.
-            for name in propagator.fields() {
-                if let Ok(name) = http::HeaderName::from_bytes(name.as_bytes()) {
-                    carrier.remove(&name);
-                }
-            }
+            clear(propagator.fields(), carrier);
         }
         propagator.inject_context(context, &mut Writer(carrier));
     });

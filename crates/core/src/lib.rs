@@ -54,4 +54,4 @@ pub use span::{
     Boundary, BoundarySpan, Description, End, Entered, InContext, Process, boundary, error_chain,
 };
 pub use tracer::set_tracer_provider;
-pub use trust::Trust;
+pub use trust::{Propagate, Trust};

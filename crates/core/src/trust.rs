@@ -14,3 +14,19 @@ pub enum Trust {
     /// A new trace begins, as if nothing had come.
     Ignore,
 }
+
+/// What goes along with a message to somebody: the other side of [`Trust`].
+///
+/// Ordered from the least to the most.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum Propagate {
+    /// Neither trace nor baggage: he shouldn't even know the ids.
+    Nothing,
+    /// The trace, and no baggage: for third parties. Baggage holds what the services inside tell
+    /// each other, of users and tenants.
+    TraceOnly,
+    /// Trace and baggage. For services inside.
+    #[default]
+    All,
+}

@@ -32,12 +32,15 @@
 //!
 //! # What goes along
 //!
-//! `traceparent`, `tracestate` and `baggage` are headers of the request: a redirect that the client
-//! follows takes them to wherever it leads. Use a client with a redirect policy of your own where
-//! requests with baggage leave for third parties.
+//! `traceparent`, `tracestate` and `baggage` are headers of the request: all of them, unless
+//! [`ClientMiddleware::propagate_to`] says less for an address. A redirect that the client follows
+//! takes them along to wherever it leads, unless the client has the middleware's
+//! [`redirect_policy`](ClientMiddleware::redirect_policy).
 #![forbid(unsafe_code)]
 
 mod inject;
 mod process;
+mod redirect;
 
 pub use process::ClientMiddleware;
+pub use throughline_core::Propagate;

@@ -1,23 +1,36 @@
 //! The life of a request's span.
 
 use std::borrow::Cow;
+use std::fmt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use http::Extensions;
 use opentelemetry::propagation::TextMapPropagator;
 use opentelemetry::trace::{SpanKind, Tracer, TracerProvider};
-use reqwest::{Request, Response};
+use reqwest::redirect::Policy;
+use reqwest::{Request, Response, Url};
 use reqwest_middleware::{Error, Middleware, Next};
 use throughline_core::http::{host, method, protocol_version, redact_url};
-use throughline_core::{Config, Description, End, error_chain, semconv};
+use throughline_core::{BoundarySpan, Config, Description, End, Propagate, error_chain, semconv};
 
 use crate::inject::RequestHeaders;
+use crate::redirect;
+
+/// What is decided by an address.
+pub(crate) type Decides = Arc<dyn Fn(&Url) -> Propagate + Send + Sync>;
 
 /// A middleware that carries the trace out of a [`reqwest`] client.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct ClientMiddleware {
     config: Arc<Config>,
+    propagate_to: Option<Decides>,
+}
+
+impl fmt::Debug for ClientMiddleware {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ClientMiddleware").field("config", &self.config).finish_non_exhaustive()
+    }
 }
 
 impl Default for ClientMiddleware {
@@ -33,11 +46,47 @@ impl ClientMiddleware {
     #[must_use]
     pub fn new() -> Self {
         let config = Config::new(env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"));
-        ClientMiddleware { config: Arc::new(config) }
+        ClientMiddleware { config: Arc::new(config), propagate_to: None }
     }
 
     fn map(self, change: impl FnOnce(Config) -> Config) -> Self {
-        ClientMiddleware { config: Arc::new(change(Arc::unwrap_or_clone(self.config))) }
+        let config = Arc::new(change(Arc::unwrap_or_clone(self.config)));
+        ClientMiddleware { config, ..self }
+    }
+
+    /// Decides by the address of each request what goes along with it; all unless told otherwise.
+    /// Baggage holds what services inside tell each other of users and tenants: it is not for third
+    /// parties, and neither are, maybe, the ids of traces.
+    ///
+    /// A redirect may lead elsewhere: give the client the [`redirect_policy`](Self::redirect_policy)
+    /// of this middleware.
+    ///
+    /// ```
+    /// use throughline_reqwest::{ClientMiddleware, Propagate};
+    ///
+    /// # fn build() -> reqwest::Result<()> {
+    /// let middleware = ClientMiddleware::new().propagate_to(|url| match url.host_str() {
+    ///     Some(host) if host.ends_with(".internal") => Propagate::All,
+    ///     _ => Propagate::TraceOnly,
+    /// });
+    /// let client = reqwest::Client::builder().redirect(middleware.redirect_policy()).build()?;
+    /// let http = reqwest_middleware::ClientBuilder::new(client).with(middleware).build();
+    /// # drop(http);
+    /// # Ok(()) }
+    /// ```
+    #[must_use]
+    pub fn propagate_to(self, decide: impl Fn(&Url) -> Propagate + Send + Sync + 'static) -> Self {
+        ClientMiddleware { propagate_to: Some(Arc::new(decide)), ..self }
+    }
+
+    /// For the client: follows redirects as `reqwest` does, ten at the most, but stops at one that
+    /// leads to where less may go along than [`propagate_to`](Self::propagate_to) allowed for the
+    /// request. The middleware then goes there itself, with what is allowed.
+    ///
+    /// Where the body of a request can't be sent again, the redirect is the answer.
+    #[must_use]
+    pub fn redirect_policy(&self) -> Policy {
+        redirect::policy(self.propagate_to.clone())
     }
 
     /// Asks the sampler even where the current span is not sampled; see [`Config::ask_sampler`].
@@ -79,29 +128,44 @@ impl Middleware for ClientMiddleware {
             return next.run(request, extensions).await;
         }
         let span = self.config.send(SpanKind::Client, || describe(&request));
-        self.config.inject(span.context(), &mut RequestHeaders(request.headers_mut()));
-        if span.is_carried() {
-            return next.run(request, extensions).await;
-        }
-        // In a block: the call that makes the future is in the context as well.
-        let (result, span) = span.process(async move { next.run(request, extensions).await }).await;
-        let end = match &result {
-            Ok(response) => {
-                let status = response.status();
-                span.set_attribute(semconv::HTTP_RESPONSE_STATUS_CODE, i64::from(status.as_u16()));
-                let version = protocol_version(response.version());
-                span.set_attribute(semconv::NETWORK_PROTOCOL_VERSION, version);
-                if status.is_client_error() || status.is_server_error() {
-                    End::failed(status.as_str().to_owned())
-                } else {
-                    End::Completed
-                }
+        let Some(propagate_to) = &self.propagate_to else {
+            self.config.inject(span.context(), &mut RequestHeaders(request.headers_mut()));
+            if span.is_carried() {
+                return next.run(request, extensions).await;
             }
-            Err(error) => failed(error),
+            // In a block: the call that makes the future is in the context as well.
+            let work = async move { next.run(request, extensions).await };
+            return ended(span.process(work).await);
         };
-        span.end(end);
-        result
+        let context = span.context().clone();
+        let inject = |request: &mut Request| {
+            let propagate = propagate_to(request.url());
+            let mut headers = RequestHeaders(request.headers_mut());
+            self.config.inject_as(&context, &mut headers, propagate);
+        };
+        let work = redirect::run(request, extensions, next, &**propagate_to, &inject);
+        ended(span.process(work).await)
     }
+}
+
+/// Ends the span of a request by how it went.
+fn ended((result, span): (Result<Response, Error>, BoundarySpan)) -> Result<Response, Error> {
+    let end = match &result {
+        Ok(response) => {
+            let status = response.status();
+            span.set_attribute(semconv::HTTP_RESPONSE_STATUS_CODE, i64::from(status.as_u16()));
+            let version = protocol_version(response.version());
+            span.set_attribute(semconv::NETWORK_PROTOCOL_VERSION, version);
+            if status.is_client_error() || status.is_server_error() {
+                End::failed(status.as_str().to_owned())
+            } else {
+                End::Completed
+            }
+        }
+        Err(error) => failed(error),
+    };
+    span.end(end);
+    result
 }
 
 /// Room for the attributes below and the three at the end.

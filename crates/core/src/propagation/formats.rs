@@ -61,7 +61,7 @@ impl Format {
         Self::ALL.into_iter().find(|format| format.name().eq_ignore_ascii_case(name))
     }
 
-    fn fields(self) -> &'static [&'static str] {
+    pub(crate) fn fields(self) -> &'static [&'static str] {
         match self {
             Format::TraceContext => &["traceparent", "tracestate"],
             Format::Baggage => &["baggage"],

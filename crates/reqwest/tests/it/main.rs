@@ -6,4 +6,5 @@
 mod attributes;
 mod ends;
 mod headers;
+mod propagate;
 mod server;

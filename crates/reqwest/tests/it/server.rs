@@ -93,6 +93,10 @@ impl Head {
         headers.filter(|(found, _)| *found == name).map(|(_, value)| value).collect()
     }
 
+    pub(crate) fn text(&self) -> &str {
+        &self.0
+    }
+
     /// The one `traceparent` there is.
     #[track_caller]
     pub(crate) fn traceparent(&self) -> &str {

@@ -1,0 +1,138 @@
+//! What goes along, and to whom: by a redirect neither.
+
+use opentelemetry::baggage::BaggageExt;
+use opentelemetry::{Context, KeyValue};
+use reqwest::Url;
+use reqwest_middleware::{ClientBuilder, ClientWithMiddleware};
+use throughline_core::InContext;
+use throughline_reqwest::Propagate;
+use throughline_testing::Recorder;
+
+use crate::server::{DEADLINE, Head, Reply, Server, middleware, plain, the_one};
+
+const FINE: &[Reply] =
+    &[Reply::Bytes("HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 0\r\n\r\n")];
+
+/// A server that sends whoever asks on to another.
+async fn sends_to(status: u16, other: &Server) -> Server {
+    let to = other.url("/elsewhere");
+    let answer = format!(
+        "HTTP/1.1 {status} So\r\nlocation: {to}\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
+    );
+    Server::start(Box::leak(Box::new([Reply::Bytes(answer.leak())]))).await
+}
+
+/// A client that lets `less` go to this port, and all to others.
+fn client(recorder: &Recorder, outside: u16, less: Propagate) -> ClientWithMiddleware {
+    let decide = move |url: &Url| match url.port() == Some(outside) {
+        true => less,
+        false => Propagate::All,
+    };
+    let middleware = middleware(recorder).propagate_to(decide);
+    let client = reqwest::Client::builder()
+        .no_proxy()
+        .timeout(DEADLINE)
+        .redirect(middleware.redirect_policy())
+        .build()
+        .expect("a client");
+    ClientBuilder::new(client).with(middleware).build()
+}
+
+/// A request from a service that has told others of a user.
+async fn ask(client: &ClientWithMiddleware, url: String) -> u16 {
+    let request = client.post(url).header("authorization", "secret").body("a book");
+    let baggage = Context::new().with_baggage([KeyValue::new("user", "alice")]);
+    InContext::new(request.send(), baggage).await.expect("an answer").status().as_u16()
+}
+
+fn context(head: &Head) -> [usize; 2] {
+    ["traceparent", "baggage"].map(|name| head.values(name).len())
+}
+
+#[tokio::test]
+async fn less_goes_to_some() {
+    for (less, wanted) in
+        [(Propagate::All, [1, 1]), (Propagate::TraceOnly, [1, 0]), (Propagate::Nothing, [0, 0])]
+    {
+        let recorder = Recorder::new();
+        let mut outside = Server::start(FINE).await;
+        let client = client(&recorder, outside.port, less);
+        assert_eq!(ask(&client, outside.url("/")).await, 200);
+        assert_eq!(context(&outside.head().await), wanted, "{less:?}");
+        the_one(&recorder);
+    }
+}
+
+#[tokio::test]
+async fn a_redirect_takes_no_more_along_than_may_go_there() {
+    for (less, wanted) in [(Propagate::TraceOnly, [1, 0]), (Propagate::Nothing, [0, 0])] {
+        for (status, method, body) in
+            [(301, "GET", false), (303, "GET", false), (307, "POST", true), (308, "POST", true)]
+        {
+            let recorder = Recorder::new();
+            let mut outside = Server::start(FINE).await;
+            let mut inside = sends_to(status, &outside).await;
+            let client = client(&recorder, outside.port, less);
+            assert_eq!(ask(&client, inside.url("/")).await, 200);
+            assert_eq!(context(&inside.head().await), [1, 1]);
+            let head = outside.head().await;
+            assert_eq!(context(&head), wanted, "{less:?} after a {status}");
+            assert!(head.values("authorization").is_empty(), "a secret was sent on");
+            assert!(head.text().starts_with(&format!("{method} /elsewhere ")), "{}", head.text());
+            assert_eq!(head.text().ends_with("a book"), body);
+            // One request of the service is one span, wherever it leads.
+            the_one(&recorder);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_redirect_to_where_all_may_go_is_the_clients_own_affair() {
+    let recorder = Recorder::new();
+    let mut friend = Server::start(FINE).await;
+    let inside = sends_to(307, &friend).await;
+    let client = client(&recorder, 1, Propagate::Nothing);
+    assert_eq!(ask(&client, inside.url("/")).await, 200);
+    assert_eq!(context(&friend.head().await), [1, 1]);
+}
+
+#[tokio::test]
+async fn a_body_that_cannot_be_sent_again_makes_the_redirect_the_answer() {
+    let recorder = Recorder::new();
+    let outside = Server::start(FINE).await;
+    let inside = sends_to(307, &outside).await;
+    let client = client(&recorder, outside.port, Propagate::TraceOnly);
+    let body = reqwest::Body::wrap(http_body_util::StreamBody::new(Once(Some("a book"))));
+    let answer = client.post(inside.url("/")).header("content-length", "6").body(body).send().await;
+    assert_eq!(answer.expect("an answer").status(), 307);
+}
+
+/// A stream of one frame.
+struct Once(Option<&'static str>);
+
+impl futures_util::Stream for Once {
+    type Item = Result<http_body::Frame<bytes::Bytes>, std::convert::Infallible>;
+
+    fn poll_next(
+        mut self: std::pin::Pin<&mut Self>,
+        _: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Option<Self::Item>> {
+        std::task::Poll::Ready(self.0.take().map(|text| Ok(http_body::Frame::data(text.into()))))
+    }
+}
+
+#[tokio::test]
+async fn a_client_without_the_policy_takes_all_along() {
+    let recorder = Recorder::new();
+    let mut outside = Server::start(FINE).await;
+    let inside = sends_to(307, &outside).await;
+    let port = outside.port;
+    let decide = move |url: &Url| match url.port() == Some(port) {
+        true => Propagate::Nothing,
+        false => Propagate::All,
+    };
+    let client =
+        ClientBuilder::new(plain()).with(middleware(&recorder).propagate_to(decide)).build();
+    assert_eq!(ask(&client, inside.url("/")).await, 200);
+    assert_eq!(context(&outside.head().await), [1, 1], "as the docs say");
+}
