@@ -29,6 +29,7 @@
 //! ```
 #![forbid(unsafe_code)]
 
+pub mod baggage;
 pub mod carrier;
 pub mod codec;
 pub mod http;

@@ -7,6 +7,7 @@ use opentelemetry::KeyValue;
 use opentelemetry_sdk::trace::{SdkTracerProvider, ShouldSample};
 use throughline_core::semconv;
 
+use crate::baggage::BaggageAttributes;
 use crate::env::{Env, SDK_DISABLED};
 use crate::error::InitError;
 use crate::guard::LineageGuard;
@@ -47,6 +48,7 @@ pub struct Builder {
     endpoint: Option<String>,
     shutdown_timeout: Duration,
     guard: bool,
+    baggage_keys: Vec<String>,
     spans: SpanFilter,
     logs: Logs,
 }
@@ -60,6 +62,7 @@ impl Builder {
             endpoint: None,
             shutdown_timeout: Duration::from_secs(5),
             guard: true,
+            baggage_keys: Vec::new(),
             spans: SpanFilter::default(),
             logs: Logs::json(),
         }
@@ -102,6 +105,13 @@ impl Builder {
     /// unless told otherwise.
     pub fn lineage_guard(mut self, guard: bool) -> Self {
         self.guard = guard;
+        self
+    }
+
+    /// Copies these members of baggage onto every span, as attributes of the same names; none unless
+    /// told otherwise. See [`BaggageAttributes`].
+    pub fn baggage_keys(mut self, keys: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.baggage_keys.extend(keys.into_iter().map(Into::into));
         self
     }
 
@@ -185,6 +195,7 @@ impl Builder {
                 && let Some((processor, running)) = export::start(env, self.endpoint)?
             {
                 // One processor, whatever stands in it: the SDK copies each span for a second.
+                let processor = BaggageAttributes::new(self.baggage_keys, processor);
                 builder = match &guard {
                     Some(guard) => builder.with_span_processor(guard.detail(processor)),
                     None => builder.with_span_processor(processor),

@@ -54,6 +54,7 @@
 //! for by `with_filter`, as [`Logs`] does.
 #![forbid(unsafe_code)]
 
+mod baggage;
 mod builder;
 mod diag;
 mod env;
@@ -68,6 +69,7 @@ mod resource;
 mod sampler;
 mod telemetry;
 
+pub use baggage::BaggageAttributes;
 pub use builder::{Builder, init};
 pub use error::{InitError, ShutdownError};
 pub use guard::{Lineage, LineageGuard, LostRoot, RootDetail};

@@ -65,7 +65,8 @@ pub use opentelemetry;
 /// The law itself: for those who write a boundary.
 pub use throughline_core as core;
 pub use throughline_core::{
-    Boundary, Outcomes, Trust, W3cPropagator, boundary, outcomes, semconv, set_tracer_provider,
+    Boundary, Outcomes, Propagate, Trust, W3cPropagator, baggage, boundary, outcomes, semconv,
+    set_tracer_provider,
 };
 
 #[cfg(feature = "axum")]

@@ -170,8 +170,21 @@ fn split_once(bytes: &[u8], at: u8) -> Option<(&[u8], &[u8])> {
     Some((&bytes[..position], &bytes[position + 1..]))
 }
 
+/// How long a header this makes, if nothing of it is left out.
+pub(crate) fn len(baggage: &Baggage) -> usize {
+    let members = baggage.iter().map(|(key, (value, properties))| {
+        let value: usize = utf8_percent_encode(value.as_str(), ENCODED).map(str::len).sum();
+        let properties = match properties.as_str() {
+            "" => 0,
+            properties => properties.len() + 1,
+        };
+        key.as_str().len() + 1 + value + properties
+    });
+    members.sum::<usize>() + baggage.len().saturating_sub(1)
+}
+
 /// `token` of RFC 9110.
-fn is_token(bytes: &[u8]) -> bool {
+pub(crate) fn is_token(bytes: &[u8]) -> bool {
     !bytes.is_empty() && are(TOKEN, bytes)
 }
 

@@ -17,4 +17,5 @@ mod record_only;
 mod span;
 mod traceparent;
 mod tracestate;
+mod user_baggage;
 mod xray;
