@@ -21,7 +21,7 @@ pub(crate) fn inject(
     carrier: &mut (impl WriteCarrier + ?Sized),
 ) {
     let had_trace = match propagation.speaks() {
-        Speaks::W3c(fields) => fields.write(context, carrier),
+        Speaks::W3c(fields) => fields.write_onward(context, carrier),
         Speaks::Formats => propagation.list().write(context, carrier),
         Speaks::Foreign => foreign(propagation, context, carrier),
     };

@@ -3,6 +3,7 @@
 
 mod foreign;
 mod formats;
+mod fresh;
 mod w3c;
 
 use std::any::Any;

@@ -77,9 +77,15 @@ pub fn parse(value: &[u8]) -> Result<TraceParent, Malformed> {
 /// ```
 #[must_use]
 pub fn print(context: &SpanContext) -> Printed {
+    print_as(context, context.span_id())
+}
+
+/// The same, with another span of that trace.
+#[inline]
+pub(crate) fn print_as(context: &SpanContext, span: SpanId) -> Printed {
     let mut out = *b"00-00000000000000000000000000000000-0000000000000000-00";
     put(&mut out[3..35], &context.trace_id().to_bytes());
-    put(&mut out[36..52], &context.span_id().to_bytes());
+    put(&mut out[36..52], &span.to_bytes());
     out[54] += context.trace_flags().to_u8() & KNOWN_FLAGS;
     Printed(out)
 }

@@ -7,9 +7,10 @@ use opentelemetry::Context;
 use opentelemetry::baggage::{Baggage, BaggageExt};
 use opentelemetry::propagation::text_map_propagator::FieldIter;
 use opentelemetry::propagation::{Extractor, Injector, TextMapPropagator};
-use opentelemetry::trace::{TraceContextExt, TraceFlags, TraceId, TraceState};
+use opentelemetry::trace::{SpanContext, SpanId, TraceContextExt, TraceFlags, TraceId, TraceState};
 
 use super::formats::{Beyond, denied};
+use super::fresh;
 use crate::carrier::{ReadCarrier, WriteCarrier};
 use crate::codec::traceparent::{self, TraceParent};
 use crate::codec::{Malformed, baggage, tracestate};
@@ -97,6 +98,30 @@ impl Fields {
         context: &Context,
         carrier: &mut (impl WriteCarrier + ?Sized),
     ) -> bool {
+        self.write_as(context, carrier, SpanContext::span_id)
+    }
+
+    /// The same for a message that leaves here. Where the sender's trace isn't sampled no span was
+    /// made for the message; it is one all the same, and the sender's id stays his own.
+    #[inline]
+    pub(crate) fn write_onward(
+        self,
+        context: &Context,
+        carrier: &mut (impl WriteCarrier + ?Sized),
+    ) -> bool {
+        self.write_as(context, carrier, |span| match span.is_remote() && !span.is_sampled() {
+            true => fresh::span_id(),
+            false => span.span_id(),
+        })
+    }
+
+    #[inline]
+    fn write_as(
+        self,
+        context: &Context,
+        carrier: &mut (impl WriteCarrier + ?Sized),
+        id: impl FnOnce(&SpanContext) -> SpanId,
+    ) -> bool {
         if self.baggage {
             let held = context.baggage();
             match if held.is_empty() { None } else { baggage::print(held) } {
@@ -109,7 +134,8 @@ impl Fields {
         if !self.trace || !span_context.is_valid() {
             return false;
         }
-        carrier.replace(&TRACEPARENT, traceparent::print(span_context).as_str());
+        let printed = traceparent::print_as(span_context, id(span_context));
+        carrier.replace(&TRACEPARENT, printed.as_str());
         let unheld = context.get::<UnheldOf>();
         // Another trace may have begun in this context.
         let unheld = unheld.filter(|unheld| unheld.trace == span_context.trace_id());

@@ -191,6 +191,25 @@ pub(super) fn is_same(seen: &SpanContext, came: &SpanContext, what: &str) -> Out
     Ok(())
 }
 
+/// Whether a message leaves in this unsampled trace, by an id of its own: nobody records it, but it
+/// isn't the caller's span that sends it.
+pub(super) fn is_onward(left: &str, came: &str) -> Outcome {
+    let apart = |value: &str| {
+        let mut parts = value.split('-').map(str::to_owned);
+        Some((parts.nth(1)?, parts.next()?, parts.next()?))
+    };
+    let (Some((trace, span, flags)), Some((caller, sender, decision))) = (apart(left), apart(came))
+    else {
+        return Err(format!("`{left}` is no traceparent"));
+    };
+    ensure!(
+        trace == caller && flags == decision,
+        "an unsampled trace came as `{came}`, and would go on as `{left}`"
+    );
+    ensure!(span != sender, "a message of an unsampled trace leaves as the caller's own span");
+    Ok(())
+}
+
 /// The only value of a header that left.
 pub(super) fn only(headers: &Headers, name: &str) -> Result<String, String> {
     let values: Vec<_> =

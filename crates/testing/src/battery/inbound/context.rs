@@ -9,8 +9,8 @@ use throughline_lineage::{AnyValue, Span};
 use super::Inbound;
 use super::bench::Bench;
 use crate::battery::checks::{
-    BAGGAGE, Eyes, SAMPLED, TRACESTATE, UNSAMPLED, caller, is_child, is_current, is_same, only,
-    remote, stale, told,
+    BAGGAGE, Eyes, SAMPLED, TRACESTATE, UNSAMPLED, caller, is_child, is_current, is_onward,
+    is_same, only, remote, stale, told,
 };
 use crate::battery::{Headers, Outcome};
 use crate::convert::ids;
@@ -145,9 +145,8 @@ pub(super) async fn keeps_unsampled<D: Inbound>(driver: &Arc<D>) -> Outcome {
             .no_span()
             .map_err(|error| format!("the caller's trace is not sampled, and {error}"))?;
         is_same(&seen.span, &remote(traceparent), "the context of an unsampled caller")?;
-        for (name, value) in
-            [("traceparent", traceparent), ("tracestate", TRACESTATE), ("baggage", BAGGAGE)]
-        {
+        is_onward(&only(&seen.onward, "traceparent")?, traceparent)?;
+        for (name, value) in [("tracestate", TRACESTATE), ("baggage", BAGGAGE)] {
             let left = only(&seen.onward, name)?;
             ensure!(left == value, "{name} came as `{value}`, and would go on as `{left}`");
         }

@@ -60,7 +60,7 @@ async fn each_wrong_outbound_boundary_fails_in_its_own_words() {
                 "keeps an unsampled trace unsampled",
                 &[
                     (RecordsAnyway, "trace is not sampled, and the span `more` was recorded"),
-                    (AsksTheSampler, "the context of an unsampled trace is"),
+                    (AsksTheSampler, "an unsampled trace came as"),
                     (Rewrites("tracestate", tracestate, ""), "left without tracestate"),
                     (Rewrites("tracestate", "vendor=a", "vendor=b"), "left as `vendor=b,ot=th:8`"),
                     (Rewrites("baggage", baggage, "user=bob"), "left as `user=bob`"),
@@ -133,7 +133,7 @@ async fn each_wrong_outbound_boundary_fails_in_its_own_words() {
                 &[
                     (RecordsAnyway, "the span `more` was recorded"),
                     (ForgetsWhatIsNotRecorded, "the span `send` was recorded"),
-                    (AsksTheSampler, "the context of an unsampled trace is"),
+                    (AsksTheSampler, "an unsampled trace came as"),
                     (Rewrites("baggage", baggage, "user=bob"), "left as `user=bob`"),
                 ],
             ),
