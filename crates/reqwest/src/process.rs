@@ -143,7 +143,8 @@ impl Middleware for ClientMiddleware {
             let mut headers = RequestHeaders(request.headers_mut());
             self.config.inject_as(&context, &mut headers, propagate);
         };
-        let work = redirect::run(request, extensions, next, &**propagate_to, &inject);
+        // Boxed: the future of every other request would be as large as this one.
+        let work = Box::pin(redirect::run(request, extensions, next, &**propagate_to, &inject));
         ended(span.process(work).await)
     }
 }
