@@ -17,8 +17,46 @@ use crate::tracer::{BoundTracer, is_new};
 /// when it is dropped, as [`End::Panicked`] if the code under [`enter`](Self::enter) panicked,
 /// else as [`End::Cancelled`]. The handler reaches it through [`boundary`](super::boundary).
 ///
-/// Where nothing is recorded (an unsampled parent, no provider, one that was shut down) it still
-/// carries the context: the sender's span goes on as the parent, unchanged.
+/// Where nothing is recorded (an unsampled parent, no provider, one that was shut down, a context
+/// in which telemetry is suppressed) it still carries the context: the sender's span goes on as the
+/// parent, unchanged.
+///
+/// # Its states
+///
+/// ```text
+///               ┌─ carried, empty, joined, dropped ── end, finish, panic, drop: nothing to tell
+///   start, join ┤
+///               └─ recording ──┬── end, finish ── Completed, Failed, … as said ─┐
+///                  (alone or   ├── drop ───────── Cancelled ────────────────────┼─▶ ended
+///                   shared)    └── drop after a panic ── Panicked ──────────────┘
+/// ```
+///
+/// A start chooses the state, and only a recording one is ever left:
+///
+/// | state | where | current inside | [`handle`](Self::handle) |
+/// |---|---|---|---|
+/// | carried | unsampled sender; no span to be had, and a sender to follow | the sender's context | none |
+/// | empty | no span to be had, and no sender to follow | a context without a span | one that does nothing |
+/// | joined | [`join`](Self::join); under an unsampled parent that is current already | what was current there, else the outer layer's context | none |
+/// | dropped | our own sampler said no | a new, unsampled span context | one that does nothing |
+/// | recording, alone | CLIENT, PRODUCER | the span's context | none |
+/// | recording, shared | every other kind | the span's context | one that reaches the span |
+/// | ended | after the end | the span's context, still | none |
+///
+/// "No span to be had" is: no provider, one that was shut down, or suppressed telemetry.
+///
+/// | arrow | recording | otherwise |
+/// |---|---|---|
+/// | [`enter`](Self::enter), [`process`](Self::process) | the context is current in the call, in every poll and in the future's drop | the same, the ended span's too; but for joined, which attaches only what was lost |
+/// | a panic in those | noted, and told by the drop | noted |
+/// | [`set_attribute`](Self::set_attribute) | set | nothing |
+/// | [`Boundary::fail`], first call | status and `error.type` are set, the span goes on | a log record only; once ended, nothing |
+/// | [`end`](Self::end), [`finish`](Self::finish) | told, unless `fail` was; ended | nothing |
+/// | drop | ended as `Cancelled`, or `Panicked` where a panic was noted; `fail` holds all the same | nothing |
+///
+/// Handles may be used by any number of threads meanwhile: an end and a `fail` that race tell one
+/// reason, whole. After the end a handle does nothing and says so:
+/// [`is_recording`](Boundary::is_recording) is false, [`has_ended`](Boundary::has_ended) true.
 #[derive(Debug)]
 #[must_use = "a boundary span that is dropped at once ends as cancelled"]
 pub struct BoundarySpan {
@@ -150,6 +188,10 @@ impl BoundarySpan {
         describe: impl FnOnce() -> Description,
         complete: impl FnOnce(&mut Description),
     ) -> Self {
+        if Context::is_current_telemetry_suppressed() {
+            // What came is followed in a context of its own, which must not lift what holds here.
+            return BoundarySpan::unstarted(parent.with_telemetry_suppressed());
+        }
         let is_outbound = matches!(kind, SpanKind::Client | SpanKind::Producer);
         let mut description = describe();
         complete(&mut description);
@@ -163,9 +205,7 @@ impl BoundarySpan {
         };
         let context = tracer.start(builder, &parent);
         if !is_new(&context, &parent) {
-            let is_followed = parent.span().span_context().is_valid();
-            let recording = if is_followed { Recording::Carried } else { Recording::Empty };
-            return BoundarySpan::idle(parent, recording);
+            return BoundarySpan::unstarted(parent);
         }
         // A sampled span is recorded; only one that isn't has to be asked.
         let is_recording = {
@@ -188,6 +228,13 @@ impl BoundarySpan {
     /// where it wasn't.
     pub fn join(outer: &Boundary) -> Self {
         BoundarySpan::idle(outer.context().clone(), Recording::Joined)
+    }
+
+    /// No span was to be had.
+    fn unstarted(parent: Context) -> Self {
+        let is_followed = parent.span().span_context().is_valid();
+        let recording = if is_followed { Recording::Carried } else { Recording::Empty };
+        BoundarySpan::idle(parent, recording)
     }
 
     fn idle(context: Context, recording: Recording) -> Self {

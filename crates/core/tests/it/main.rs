@@ -15,6 +15,7 @@ mod http;
 mod propagation;
 mod record_only;
 mod span;
+mod states;
 mod traceparent;
 mod tracestate;
 mod user_baggage;

@@ -14,13 +14,13 @@ use throughline_core::{
     Boundary, BoundarySpan, Config, Description, End, InContext, Trust, W3cPropagator, boundary,
 };
 
-struct Bench {
+pub(crate) struct Bench {
     exporter: InMemorySpanExporter,
-    provider: SdkTracerProvider,
-    config: Config,
+    pub(crate) provider: SdkTracerProvider,
+    pub(crate) config: Config,
 }
 
-fn bench_with(sampler: Sampler) -> Bench {
+pub(crate) fn bench_with(sampler: Sampler) -> Bench {
     let exporter = InMemorySpanExporter::default();
     let provider = SdkTracerProvider::builder()
         .with_simple_exporter(exporter.clone())
@@ -32,18 +32,18 @@ fn bench_with(sampler: Sampler) -> Bench {
     Bench { exporter, provider, config }
 }
 
-fn bench() -> Bench {
+pub(crate) fn bench() -> Bench {
     bench_with(Sampler::ParentBased(Box::new(Sampler::AlwaysOn)))
 }
 
-type Headers = Vec<(String, String)>;
+pub(crate) type Headers = Vec<(String, String)>;
 
-fn from(flags: u8) -> Headers {
+pub(crate) fn from(flags: u8) -> Headers {
     let value = format!("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-0{flags}");
     vec![("traceparent".to_owned(), value)]
 }
 
-fn remote(flags: u8) -> SpanContext {
+pub(crate) fn remote(flags: u8) -> SpanContext {
     SpanContext::new(
         TraceId::from(0x0af7_6519_16cd_43dd_8448_eb21_1c80_319c),
         SpanId::from(0xb7ad_6b71_6920_3331),
@@ -54,30 +54,30 @@ fn remote(flags: u8) -> SpanContext {
 }
 
 impl Bench {
-    fn receive(&self, headers: &Headers) -> BoundarySpan {
+    pub(crate) fn receive(&self, headers: &Headers) -> BoundarySpan {
         let extraction = self.config.extract(headers);
         self.config.receive(extraction, SpanKind::Server, || Description::new("serve", 4))
     }
 
-    fn ended(&self) -> Vec<SpanData> {
+    pub(crate) fn ended(&self) -> Vec<SpanData> {
         self.exporter.get_finished_spans().expect("no poisoned lock")
     }
 
     #[track_caller]
-    fn the_one(&self) -> SpanData {
+    pub(crate) fn the_one(&self) -> SpanData {
         let mut ended = self.ended();
         assert_eq!(ended.len(), 1, "{ended:#?}");
         ended.remove(0)
     }
 }
 
-fn attribute(span: &SpanData, key: &str) -> Vec<String> {
+pub(crate) fn attribute(span: &SpanData, key: &str) -> Vec<String> {
     let found = span.attributes.iter().filter(|attribute| attribute.key.as_str() == key);
     found.map(|attribute| attribute.value.to_string()).collect()
 }
 
 #[track_caller]
-fn assert_end(span: &SpanData, status: &Status, error_type: &[&str]) {
+pub(crate) fn assert_end(span: &SpanData, status: &Status, error_type: &[&str]) {
     assert_eq!(&span.status, status);
     assert_eq!(attribute(span, "error.type"), error_type);
 }
