@@ -52,7 +52,8 @@ pub use extract::Extraction;
 pub use outcome::{Outcome, Outcomes, outcomes};
 pub use propagation::{Format, Formats, W3cPropagator, set_propagator};
 pub use span::{
-    Boundary, BoundarySpan, Description, End, Entered, InContext, Process, boundary, error_chain,
+    Boundary, BoundarySpan, Description, End, Entered, HandledRequest, InContext, Process,
+    boundary, error_chain,
 };
 pub use tracer::set_tracer_provider;
 pub use trust::{Propagate, Trust};

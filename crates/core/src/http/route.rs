@@ -1,7 +1,7 @@
 use std::borrow::Cow;
 use std::cell::Cell;
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use opentelemetry::{StringValue, Value};
 
@@ -43,7 +43,8 @@ pub fn route(method: Method, route: &str) -> Route {
         }
         None => Route {
             name: Cow::Owned(format!("{} {route}", method.name)),
-            route: Value::from(route.to_owned()),
+            // Shared, since it is kept twice.
+            route: Value::from(StringValue::from(Arc::<str>::from(route))),
         },
     }
 }

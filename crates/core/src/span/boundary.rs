@@ -195,7 +195,7 @@ impl BoundarySpan {
         let is_outbound = matches!(kind, SpanKind::Client | SpanKind::Producer);
         let mut description = describe();
         complete(&mut description);
-        let Description { name, attributes, links, has_route } = description;
+        let Description { name, attributes, links, method, route } = description;
         let builder = SpanBuilder {
             span_kind: Some(kind),
             name,
@@ -218,7 +218,7 @@ impl BoundarySpan {
         let (context, recording) = if is_outbound {
             (context, Recording::Alone)
         } else {
-            (context.with_value(State::new(context.clone(), has_route)), Recording::Shared)
+            (context.with_value(State::new(context.clone(), method, route)), Recording::Shared)
         };
         BoundarySpan { context, recording, panicked: false }
     }

@@ -1,8 +1,9 @@
 use std::borrow::Cow;
 
 use opentelemetry::trace::{Link, SpanContext};
-use opentelemetry::{Key, KeyValue, Value};
+use opentelemetry::{Key, KeyValue, StringValue, Value};
 
+use crate::http::Method;
 use crate::semconv;
 
 /// What a span is started with: its name, and the attributes that its sampler may look at.
@@ -11,7 +12,8 @@ pub struct Description {
     pub(crate) name: Cow<'static, str>,
     pub(crate) attributes: Vec<KeyValue>,
     pub(crate) links: Option<Vec<Link>>,
-    pub(crate) has_route: bool,
+    pub(crate) method: Option<&'static str>,
+    pub(crate) route: Option<StringValue>,
 }
 
 impl Description {
@@ -23,7 +25,8 @@ impl Description {
             name: name.into(),
             attributes: Vec::with_capacity(capacity),
             links: None,
-            has_route: false,
+            method: None,
+            route: None,
         }
     }
 
@@ -33,10 +36,19 @@ impl Description {
         self.attributes.push(KeyValue::new(Key::from_static_str(key), value));
     }
 
-    /// Sets `http.route`, which an inner layer then won't set again.
+    /// Sets `http.request.method`, which a [`HandledRequest`](crate::HandledRequest) then tells.
+    #[inline]
+    pub fn set_method(&mut self, method: Method) {
+        self.method = Some(method.attribute);
+        self.set(semconv::HTTP_REQUEST_METHOD, method.attribute);
+    }
+
+    /// Sets `http.route`, which an inner layer then won't set again, and which a
+    /// [`HandledRequest`](crate::HandledRequest) tells.
     #[inline]
     pub fn set_route(&mut self, route: impl Into<Value>) {
-        self.has_route = true;
+        let route = StringValue::from(route.into());
+        self.route = Some(route.clone());
         self.set(semconv::HTTP_ROUTE, route);
     }
 

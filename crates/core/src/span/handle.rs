@@ -2,10 +2,10 @@ use std::any::type_name;
 use std::borrow::Cow;
 use std::error::Error;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 use opentelemetry::trace::{SpanContext, SpanRef, Status, TraceContextExt};
-use opentelemetry::{Context, Key, KeyValue, Value};
+use opentelemetry::{Context, Key, KeyValue, StringValue, Value};
 
 use crate::http::redact_text;
 use crate::semconv;
@@ -17,16 +17,22 @@ pub(crate) struct State {
     span: Context,
     /// Whether it was said how the message ended: by its handler, or by its end.
     settled: Mutex<bool>,
-    routed: AtomicBool,
+    method: Option<&'static str>,
+    route: OnceLock<StringValue>,
     ended: AtomicBool,
 }
 
 impl State {
-    pub(crate) fn new(span: Context, has_route: bool) -> Self {
+    pub(crate) fn new(
+        span: Context,
+        method: Option<&'static str>,
+        route: Option<StringValue>,
+    ) -> Self {
         State {
             span,
             settled: Mutex::new(false),
-            routed: AtomicBool::new(has_route),
+            method,
+            route: route.map_or_else(OnceLock::new, OnceLock::from),
             ended: AtomicBool::new(false),
         }
     }
@@ -155,14 +161,42 @@ impl Boundary {
         N: Into<Cow<'static, str>>,
         R: Into<Value>,
     {
-        if let Some(state) = self.state()
-            && !state.routed.swap(true, Relaxed)
-        {
-            let (name, route) = describe();
+        let Some(state) = self.state() else { return };
+        let mut name = None;
+        let route = state.route.get_or_init(|| {
+            let (told, route) = describe();
+            name = Some(told);
+            route.into().into()
+        });
+        // There is a name only where nobody had told the route.
+        if let Some(name) = name {
             let span = state.span.span();
             span.update_name(name);
-            span.set_attribute(KeyValue::new(semconv::HTTP_ROUTE, route));
+            span.set_attribute(KeyValue::new(semconv::HTTP_ROUTE, route.clone()));
         }
+    }
+}
+
+/// What is known of the HTTP request that is handled in a context, for log lines and the like.
+///
+/// It is read from the boundary span's own memory, and only when asked for. So it is known where
+/// that span is recorded, and to whatever runs in its context, after the response, too; never of a
+/// request that isn't sampled.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct HandledRequest {
+    /// `http.request.method`
+    pub method: &'static str,
+    /// `http.route`, if a router has told it.
+    pub route: Option<StringValue>,
+}
+
+impl HandledRequest {
+    /// The one of `context`, if there is a recorded one.
+    #[must_use]
+    pub fn of(context: &Context) -> Option<Self> {
+        let state: &State = context.get()?;
+        Some(HandledRequest { method: state.method?, route: state.route.get().cloned() })
     }
 }
 

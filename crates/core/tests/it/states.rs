@@ -11,7 +11,10 @@ use std::task::{Context as Task, Poll, Waker};
 use opentelemetry::Context;
 use opentelemetry::trace::{SpanContext, SpanId, SpanKind, Status, TraceContextExt};
 use opentelemetry_sdk::trace::Sampler;
-use throughline_core::{Boundary, BoundarySpan, Config, Description, End, W3cPropagator, boundary};
+use throughline_core::http::method;
+use throughline_core::{
+    Boundary, BoundarySpan, Config, Description, End, HandledRequest, W3cPropagator, boundary,
+};
 
 use crate::span::{Bench, Headers, assert_end, attribute, bench, bench_with, from, remote};
 
@@ -437,4 +440,47 @@ fn threads_race_every_way_to_end() {
         assert!(attribute(span, "too.late").is_empty(), "round {round}");
         assert_ne!(span.span_context.span_id(), SpanId::INVALID);
     }
+}
+
+#[test]
+fn what_is_handled_is_known_wherever_its_span_is_recorded() {
+    let of_current = || Context::map_current(HandledRequest::of);
+    let receive = |bench: &Bench, flags, has_route| {
+        bench.config.receive(bench.config.extract(&from(flags)), SpanKind::Server, || {
+            let mut request = Description::new("serve", 2);
+            request.set_method(method(&http::Method::PUT));
+            if has_route {
+                request.set_route("/a/{id}");
+            }
+            request
+        })
+    };
+    let told = |request: Option<HandledRequest>| {
+        let request = request.expect("it is recorded");
+        (request.method, request.route.map(|route| route.to_string()))
+    };
+    let bench = bench();
+    let mut span = receive(&bench, 1, true);
+    span.enter(|| {
+        // In a span below, too.
+        let call = call(&bench);
+        let _attached = call.context().clone().attach();
+        assert_eq!(told(of_current()), ("PUT", Some("/a/{id}".to_owned())));
+    });
+    // An inner layer finds that the route is known.
+    span.handle().expect("recorded").refine_route(|| -> (String, String) { unreachable!() });
+    span.finish(End::Completed);
+    assert_eq!(told(HandledRequest::of(span.context())).0, "PUT", "after the end, too");
+
+    let span = receive(&bench, 1, false);
+    assert_eq!(told(HandledRequest::of(span.context())), ("PUT", None));
+    span.handle().expect("recorded").refine_route(|| ("PUT /b", "/b"));
+    assert_eq!(told(HandledRequest::of(span.context())), ("PUT", Some("/b".to_owned())));
+    let ended = bench.ended();
+    assert_eq!(attribute(&ended[1], "http.request.method"), ["PUT"]);
+    assert_eq!(attribute(&ended[1], "http.route"), ["/a/{id}"]);
+
+    assert_eq!(HandledRequest::of(receive(&bench, 0, true).context()), None);
+    assert_eq!(HandledRequest::of(bench.receive(&from(1)).context()), None, "not of HTTP");
+    assert_eq!(of_current(), None);
 }

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use serde_json::{Map, Value};
+use throughline_core::{HandledRequest, semconv};
 use tracing::{Event, Subscriber};
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
@@ -10,9 +11,10 @@ use tracing_subscriber::fmt::{FmtContext, FormattedFields};
 use tracing_subscriber::registry::{LookupSpan, Scope};
 
 use super::fields::{Fields, SpanFields, parse};
-use super::ids;
+use super::ids::{self, Current};
 
-/// `<time> <level> <span>{k=v}: <target>: <message> k=v … trace_id=… span_id=… trace_flags=…`
+/// `<time> <level> <span>{k=v}: <target>: <message> k=v … http.request.method=… http.route=…
+/// trace_id=… span_id=… trace_flags=…`
 pub(super) fn write<S>(
     cx: &FmtContext<'_, S, SpanFields>,
     mut writer: Writer<'_>,
@@ -43,7 +45,15 @@ where
         None => {}
     }
     write_fields(&mut writer, &fields, " ")?;
-    if let Some(context) = ids::current(event) {
+    if let Some(Current { span: context, request }) = ids::current(event) {
+        if let Some(HandledRequest { method, route, .. }) = request {
+            write!(writer, " {}=", semconv::HTTP_REQUEST_METHOD)?;
+            write_text(&mut writer, method)?;
+            if let Some(route) = route {
+                write!(writer, " {}=", semconv::HTTP_ROUTE)?;
+                write_text(&mut writer, route.as_str())?;
+            }
+        }
         let (trace, span) = (context.trace_id(), context.span_id());
         write!(writer, " trace_id={trace} span_id={span}")?;
         write!(writer, " trace_flags={:02x}", context.trace_flags())?;
@@ -57,13 +67,16 @@ fn write_fields(writer: &mut Writer<'_>, fields: &Map<String, Value>, first: &st
         write!(writer, "{separator}{}=", Escaped(name))?;
         separator = " ";
         match value {
-            // A bare value ends at the next space: what would be read wrong is quoted.
-            Value::String(text) if is_plain(text) => writer.write_str(text)?,
-            Value::String(text) => write!(writer, "{text:?}")?,
+            Value::String(text) => write_text(writer, text)?,
             other => write!(writer, "{other}")?,
         }
     }
     Ok(())
+}
+
+/// A bare value ends at the next space: what would be read wrong is quoted.
+fn write_text(writer: &mut Writer<'_>, text: &str) -> fmt::Result {
+    if is_plain(text) { writer.write_str(text) } else { write!(writer, "{text:?}") }
 }
 
 fn is_plain(text: &str) -> bool {

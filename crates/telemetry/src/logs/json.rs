@@ -11,7 +11,7 @@ use tracing_subscriber::fmt::{FmtContext, FormattedFields};
 use tracing_subscriber::registry::{LookupSpan, Scope};
 
 use super::fields::{Fields, SpanFields, parse};
-use super::ids;
+use super::ids::{self, Current};
 
 #[derive(Serialize)]
 struct Object<'a> {
@@ -24,6 +24,10 @@ struct Object<'a> {
     service_name: Option<&'a str>,
     #[serde(flatten)]
     ids: Option<Ids>,
+    #[serde(rename = "http.request.method", skip_serializing_if = "Option::is_none")]
+    method: Option<&'static str>,
+    #[serde(rename = "http.route", skip_serializing_if = "Option::is_none")]
+    route: Option<&'a str>,
     #[serde(skip_serializing_if = "Map::is_empty")]
     fields: Map<String, Value>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -56,11 +60,13 @@ where
     let mut timestamp = String::new();
     SystemTime.format_time(&mut Writer::new(&mut timestamp))?;
     let Fields(mut fields) = Fields::of(event);
-    let ids = ids::current(event).map(|context| Ids {
-        trace_id: context.trace_id().to_string(),
-        span_id: context.span_id().to_string(),
-        trace_flags: format!("{:02x}", context.trace_flags()),
+    let current = ids::current(event);
+    let ids = current.as_ref().map(|Current { span, .. }| Ids {
+        trace_id: span.trace_id().to_string(),
+        span_id: span.span_id().to_string(),
+        trace_flags: format!("{:02x}", span.trace_flags()),
     });
+    let request = current.as_ref().and_then(|current| current.request.as_ref());
     let spans = cx.event_scope().into_iter().flat_map(Scope::from_root);
     let object = Object {
         timestamp: &timestamp,
@@ -69,6 +75,8 @@ where
         message: fields.remove("message"),
         service_name,
         ids,
+        method: request.map(|request| request.method),
+        route: request.and_then(|request| Some(request.route.as_ref()?.as_str())),
         fields,
         spans: spans
             .map(|span| Span {

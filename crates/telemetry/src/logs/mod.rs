@@ -22,6 +22,11 @@ use fields::SpanFields;
 /// of the OpenTelemetry context that is current where the event happens, inside a `tracing` span
 /// or not, sampled or not; without a context the three are left out.
 ///
+/// While a request is handled the line has its `http.request.method` and `http.route`, too, outside
+/// every `tracing` span as well. They are read from the request's boundary span when a line is
+/// written, and cost nothing otherwise; a request whose span isn't recorded, as one that isn't
+/// sampled, leaves them out.
+///
 /// `RUST_LOG` decides what is logged; `info` unless set. It has no say over what is exported as
 /// spans: see [`SpanFilter`](crate::SpanFilter).
 #[must_use = "settings do nothing until they are made a layer, or given to a builder"]
@@ -33,7 +38,7 @@ pub struct Logs {
 
 impl Logs {
     /// One JSON object a line: `timestamp` (RFC 3339, UTC), `level`, `target`, `message`,
-    /// `service.name` where it is known, the three ids, `fields`, and `spans`, the `tracing`
+    /// `service.name` where it is known, the three ids, method and route, `fields`, and `spans`, the `tracing`
     /// spans around the event from the outermost inwards. What is empty is left out.
     pub fn json() -> Self {
         Self::new(Format::Json)

@@ -39,7 +39,7 @@ pub(super) fn describe<F: Framework, B>(
     // Everything is at hand by now, and what comes with every request comes first: so the compiler
     // sees that the list has room, and writes into it without asking.
     let mut span = Description::new(name, CAPACITY);
-    span.set(semconv::HTTP_REQUEST_METHOD, method.attribute);
+    span.set_method(method);
     span.set(semconv::URL_PATH, path);
     span.set(semconv::URL_SCHEME, scheme);
     span.set(semconv::NETWORK_PROTOCOL_VERSION, version);
