@@ -119,6 +119,8 @@ where
         .with_schema_url(semconv::SCHEMA_URL)
         .build();
     tracing_opentelemetry::layer()
+        // On by default, and all depends on it.
+        .with_context_activation(true)
         .with_tracer(provider.tracer_with_scope(scope))
         .with_location(false)
         .with_threads(false)

@@ -82,8 +82,13 @@ impl Telemetry {
     /// Makes the provider the global one of this process, and with it the propagators that
     /// `OTEL_PROPAGATORS` names, as [`Builder::init`] does. Where it names none, a propagator that
     /// was set before stays; without one it is W3C Trace Context and Baggage.
+    ///
+    /// Call it once the registry is installed: then it warns of a foreign layer of
+    /// `tracing-opentelemetry` whose context activation is off, under which spans stand in the
+    /// wrong place.
     pub fn set_globals(&self) {
         install::install_globals(&self.provider, self.propagators.as_ref());
+        install::check_activation();
     }
 
     /// Flushes all spans that have ended, and stops. Blocks as said at [`Telemetry`].

@@ -423,6 +423,14 @@ fn foreign_subscriber() {
 
 #[test]
 #[ignore = "run in a child"]
+fn foreign_layer() {
+    if is_child() {
+        crate::own_registry::foreign_layer(builder());
+    }
+}
+
+#[test]
+#[ignore = "run in a child"]
 fn libraries() {
     if is_child() {
         crate::own_registry::library_calls(builder());

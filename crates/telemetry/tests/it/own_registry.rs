@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use http_body_util::Full;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use opentelemetry::global;
-use opentelemetry::trace::{TraceFlags, Tracer};
+use opentelemetry::trace::{TraceFlags, Tracer, TracerProvider};
 use throughline_telemetry::{Builder, Logs, SpanFilter, otel_layer};
 use tracing::level_filters::LevelFilter;
 use tracing::{Event, Instrument, Subscriber};
@@ -71,6 +71,42 @@ fn a_subscriber_that_was_there_stays_and_traces_still_work() {
     assert_eq!(sink.names(), ["native"]);
     assert!(output.stderr.contains("still theirs"));
     assert!(output.stderr.contains("otel_layer("), "{}", output.stderr);
+}
+
+/// In a child: a layer of others, with the setting that the parent says.
+pub(crate) fn foreign_layer(builder: Builder) {
+    let telemetry = builder.build().unwrap();
+    let setting = std::env::var("ACTIVATION").unwrap();
+    let layer = (setting != "none").then(|| {
+        tracing_opentelemetry::layer()
+            .with_tracer(telemetry.tracer_provider().tracer("theirs"))
+            .with_context_activation(setting == "on")
+    });
+    let muted = (setting == "muted").then_some(LevelFilter::OFF);
+    let registry = tracing_subscriber::registry()
+        .with(layer.with_filter(muted.unwrap_or(LevelFilter::TRACE)))
+        .with(Logs::json().layer());
+    tracing::subscriber::set_global_default(registry).unwrap();
+    tracing::info_span!("main").in_scope(|| telemetry.set_globals());
+    telemetry.shutdown().unwrap();
+}
+
+#[test]
+fn a_layer_whose_activation_is_off_is_warned_of() {
+    for (setting, is_warned_of) in [("off", true), ("on", false), ("none", false), ("muted", false)]
+    {
+        let sink = Sink::start(Answer::Ok);
+        let env = [("CODE_ENDPOINT", sink.url.as_str()), ("ACTIVATION", setting)];
+        let output = run("foreign_layer", &env);
+        let warned = output.has_line_with("context activation off");
+        assert_eq!(warned, is_warned_of, "{setting}: {}", output.stdout);
+        // It is found out without a span of ours.
+        let theirs: &[&str] = if matches!(setting, "off" | "on") { &["main"] } else { &[] };
+        assert_eq!(sink.names(), theirs, "{setting}");
+    }
+    // Ours has it on.
+    let output = run("own_registry", &[("OTEL_TRACES_EXPORTER", "none"), ("RUST_LOG", "info")]);
+    assert!(!output.has_line_with("context activation"), "{}", output.stdout);
 }
 
 /// In a child: a real call over HTTP/2, whose crates make spans at `RUST_LOG=trace`.
