@@ -52,6 +52,14 @@
 //! An `EnvFilter` that is added to such a registry as a layer of its own filters for every layer:
 //! with `RUST_LOG=error` no span is exported any more. Give it to the one layer that it is meant
 //! for by `with_filter`, as [`Logs`] does.
+//!
+//! # Beside `tracing`
+//!
+//! The span of a request is none of `tracing`, so `tracing::Span::current()` is not it. What to
+//! write instead, how filters and tower-http's `TraceLayer` act, and what a layer of one's own must
+//! not switch off, is told in [docs/tracing.md].
+//!
+//! [docs/tracing.md]: https://github.com/throughline-rs/throughline/blob/main/docs/tracing.md
 #![forbid(unsafe_code)]
 
 mod baggage;

@@ -112,6 +112,11 @@ pub mod prelude {
 #[doc = include_str!("../../../README.md")]
 mod readme {}
 
+/// The example of the page on `tracing`, compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/tracing.md")]
+mod tracing_page {}
+
 /// The examples of the page on clippy's list, compiled.
 #[cfg(all(doctest, feature = "task"))]
 #[doc = include_str!("../../../docs/lint.md")]

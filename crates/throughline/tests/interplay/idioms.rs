@@ -9,9 +9,9 @@ use axum::http::HeaderMap;
 use axum::routing::get as on_get;
 use opentelemetry::Context;
 use opentelemetry::trace::{Status, TraceContextExt};
-use throughline::boundary;
 use throughline::core::Config;
 use throughline::core::W3cPropagator;
+use throughline::{boundary, task};
 use tracing::{Span, field, instrument};
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 use tracing_subscriber::layer::SubscriberExt;
@@ -173,6 +173,43 @@ async fn the_ids_that_are_told_to_the_caller() {
     })
     .await;
     parts.recorder.assert_tree("SERVER GET /orders/{id}");
+}
+
+#[tokio::test]
+async fn the_ids_of_a_request_that_is_not_sampled() {
+    let parts = Parts::new();
+    let registry = tracing_subscriber::registry().with(parts.otel_layer());
+    let _default = tracing::subscriber::set_default(registry);
+    let handler = async || {
+        assert_eq!(boundary().span_context(), None);
+        let current = Context::current().span().span_context().clone();
+        assert_eq!((current.trace_id().to_string().as_str(), current.is_sampled()), (TRACE, false));
+    };
+    let app = Router::new().route("/orders/{id}", on_get(handler)).layer(parts.layer());
+    get(&app, "00").await;
+}
+
+#[tokio::test]
+async fn the_request_is_reached_after_a_spawn_and_from_inside_of_a_span() {
+    let parts = Parts::new();
+    handle(&parts, async || {
+        let spawned = task::spawn(async { boundary().set_attribute("spawned", true) });
+        spawned.await.expect("no panic");
+        in_a_span().await;
+    })
+    .await;
+    parts.recorder.assert_tree(
+        "
+        SERVER GET /orders/{id} !error(no stock) {spawned=true}
+          INTERNAL in_a_span !error
+        ",
+    );
+
+    #[instrument]
+    async fn in_a_span() {
+        // Its log record is an event of this span, which says that here was the error.
+        boundary().fail(&io::Error::other("no stock"));
+    }
 }
 
 #[tokio::test]

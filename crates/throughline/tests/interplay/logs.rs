@@ -12,8 +12,9 @@ use throughline::task;
 use throughline::telemetry::Logs;
 use tokio::sync::oneshot;
 use tower::ServiceExt;
-use tracing::instrument;
+use tower_http::trace::{DefaultOnResponse, TraceLayer};
 use tracing::subscriber::DefaultGuard;
+use tracing::{Level, instrument};
 use tracing_subscriber::layer::SubscriberExt;
 
 use crate::parts::{Parts, SENDER, TRACE, get};
@@ -147,6 +148,28 @@ async fn a_line_for_people_tells_the_same() {
     // Quoted, as every value that has braces.
     let told = r#" http.request.method=GET http.route="/orders/{id}" trace_id="#;
     assert!(text.contains(told), "{text}");
+}
+
+#[tokio::test]
+async fn the_lines_of_a_trace_layer_have_the_ids_if_it_stands_inside() {
+    let layer = || {
+        let finished = DefaultOnResponse::new().level(Level::ERROR);
+        TraceLayer::new_for_http().on_response(finished)
+    };
+    for is_inside in [true, false] {
+        let parts = Parts::new();
+        let (buffer, _default) = log(&parts, Logs::json());
+        let routes = Router::new().route("/orders/{id}", on_get(async || ()));
+        let app = if is_inside {
+            routes.layer(layer()).layer(parts.layer())
+        } else {
+            routes.layer(parts.layer()).layer(layer())
+        };
+        get(&app, "01").await;
+        let line = buffer.line("finished processing request");
+        assert_eq!(line["trace_id"] == TRACE, is_inside, "{line}");
+        assert_eq!(line["http.route"] == "/orders/{id}", is_inside, "{line}");
+    }
 }
 
 /// A caller's own method is his text: only known ones are told.

@@ -78,6 +78,12 @@ async fn without_a_subscriber_the_trace_is_whole() {
     let parts = Parts::new();
     let _none = tracing::subscriber::set_default(tracing::subscriber::NoSubscriber::default());
     get(&app(&parts), "01").await;
+    parts.recorder.assert_tree(
+        "
+        SERVER GET /orders/{id} {order.id=42}
+          CLIENT POST
+        ",
+    );
     parts.assert_sent_by("POST");
 }
 
