@@ -172,9 +172,12 @@ impl BoundarySpan {
             above.is_valid() && !above.is_sampled()
         };
         if is_unsampled && !ask_sampler {
-            let recording =
-                if is_current(&parent) { Recording::Joined } else { Recording::Carried };
-            return BoundarySpan::idle(parent, recording);
+            let (joins, is_suppressed) = Context::map_current(|current| {
+                (is_same_trace(current, &parent), current.is_telemetry_suppressed())
+            });
+            let recording = if joins { Recording::Joined } else { Recording::Carried };
+            let context = if is_suppressed { parent.with_telemetry_suppressed() } else { parent };
+            return BoundarySpan::idle(context, recording);
         }
         BoundarySpan::record(tracer, parent, kind, describe, complete)
     }
@@ -361,10 +364,13 @@ impl BoundarySpan {
 /// Whether the context that is current here is of the same trace as `context`.
 #[inline]
 fn is_current(context: &Context) -> bool {
-    Context::map_current(|current| {
-        let trace = |context: &Context| context.span().span_context().trace_id();
-        current.has_active_span() == context.has_active_span() && trace(current) == trace(context)
-    })
+    Context::map_current(|current| is_same_trace(current, context))
+}
+
+#[inline]
+fn is_same_trace(one: &Context, other: &Context) -> bool {
+    let trace = |context: &Context| context.span().span_context().trace_id();
+    one.has_active_span() == other.has_active_span() && trace(one) == trace(other)
 }
 
 /// The context of a [`BoundarySpan`], attached to this thread.
