@@ -1,9 +1,7 @@
 use std::borrow::Cow;
 use std::cell::Cell;
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
-
-use opentelemetry::{StringValue, Value};
+use std::sync::{Mutex, PoisonError};
 
 use super::Method;
 
@@ -13,7 +11,7 @@ pub struct Route {
     /// `GET /users/{id}`
     pub name: Cow<'static, str>,
     /// `/users/{id}`
-    pub route: Value,
+    pub route: Cow<'static, str>,
 }
 
 /// How many names are kept for ever. A router has fewer; whoever takes paths for routes pays for
@@ -39,12 +37,11 @@ pub fn route(method: Method, route: &str) -> Route {
     match interned(method.name, route) {
         Some(name) => {
             let route = &name[method.name.len() + 1..];
-            Route { name: Cow::Borrowed(name), route: Value::String(StringValue::from(route)) }
+            Route { name: Cow::Borrowed(name), route: Cow::Borrowed(route) }
         }
         None => Route {
             name: Cow::Owned(format!("{} {route}", method.name)),
-            // Shared, since it is kept twice.
-            route: Value::from(StringValue::from(Arc::<str>::from(route))),
+            route: Cow::Owned(route.to_owned()),
         },
     }
 }

@@ -1,7 +1,7 @@
 use std::borrow::Cow;
 
 use opentelemetry::trace::{Link, SpanContext};
-use opentelemetry::{Key, KeyValue, StringValue, Value};
+use opentelemetry::{Key, KeyValue, Value};
 
 use crate::http::Method;
 use crate::semconv;
@@ -13,7 +13,7 @@ pub struct Description {
     pub(crate) attributes: Vec<KeyValue>,
     pub(crate) links: Option<Vec<Link>>,
     pub(crate) method: Option<&'static str>,
-    pub(crate) route: Option<StringValue>,
+    pub(crate) route: Option<Cow<'static, str>>,
 }
 
 impl Description {
@@ -46,8 +46,8 @@ impl Description {
     /// Sets `http.route`, which an inner layer then won't set again, and which a
     /// [`HandledRequest`](crate::HandledRequest) tells.
     #[inline]
-    pub fn set_route(&mut self, route: impl Into<Value>) {
-        let route = StringValue::from(route.into());
+    pub fn set_route(&mut self, route: impl Into<Cow<'static, str>>) {
+        let route = route.into();
         self.route = Some(route.clone());
         self.set(semconv::HTTP_ROUTE, route);
     }

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
 use opentelemetry::trace::{SpanContext, SpanRef, Status, TraceContextExt};
-use opentelemetry::{Context, Key, KeyValue, StringValue, Value};
+use opentelemetry::{Context, Key, KeyValue, Value};
 
 use crate::http::redact_text;
 use crate::semconv;
@@ -18,7 +18,7 @@ pub(crate) struct State {
     /// Whether it was said how the message ended: by its handler, or by its end.
     settled: Mutex<bool>,
     method: Option<&'static str>,
-    route: OnceLock<StringValue>,
+    route: OnceLock<Cow<'static, str>>,
     ended: AtomicBool,
 }
 
@@ -26,7 +26,7 @@ impl State {
     pub(crate) fn new(
         span: Context,
         method: Option<&'static str>,
-        route: Option<StringValue>,
+        route: Option<Cow<'static, str>>,
     ) -> Self {
         State {
             span,
@@ -159,14 +159,14 @@ impl Boundary {
     pub fn refine_route<N, R>(&self, describe: impl FnOnce() -> (N, R))
     where
         N: Into<Cow<'static, str>>,
-        R: Into<Value>,
+        R: Into<Cow<'static, str>>,
     {
         let Some(state) = self.state() else { return };
         let mut name = None;
         let route = state.route.get_or_init(|| {
             let (told, route) = describe();
             name = Some(told);
-            route.into().into()
+            route.into()
         });
         // There is a name only where nobody had told the route.
         if let Some(name) = name {
@@ -188,7 +188,7 @@ pub struct HandledRequest {
     /// `http.request.method`
     pub method: &'static str,
     /// `http.route`, if a router has told it.
-    pub route: Option<StringValue>,
+    pub route: Option<Cow<'static, str>>,
 }
 
 impl HandledRequest {

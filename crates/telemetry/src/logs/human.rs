@@ -51,7 +51,7 @@ where
             write_text(&mut writer, method)?;
             if let Some(route) = route {
                 write!(writer, " {}=", semconv::HTTP_ROUTE)?;
-                write_text(&mut writer, route.as_str())?;
+                write_text(&mut writer, &route)?;
             }
         }
         let (trace, span) = (context.trace_id(), context.span_id());

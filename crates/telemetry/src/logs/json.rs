@@ -76,7 +76,7 @@ where
         service_name,
         ids,
         method: request.map(|request| request.method),
-        route: request.and_then(|request| Some(request.route.as_ref()?.as_str())),
+        route: request.and_then(|request| request.route.as_deref()),
         fields,
         spans: spans
             .map(|span| Span {
