@@ -191,7 +191,7 @@ impl BoundarySpan {
         describe: impl FnOnce() -> Description,
         complete: impl FnOnce(&mut Description),
     ) -> Self {
-        if Context::is_current_telemetry_suppressed() {
+        if Context::map_current(Context::is_telemetry_suppressed) {
             // What came is followed in a context of its own, which must not lift what holds here.
             return BoundarySpan::unstarted(parent.with_telemetry_suppressed());
         }

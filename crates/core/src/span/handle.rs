@@ -18,7 +18,10 @@ pub(crate) struct State {
     /// Whether it was said how the message ended: by its handler, or by its end.
     settled: Mutex<bool>,
     method: Option<&'static str>,
-    route: OnceLock<Cow<'static, str>>,
+    /// The route as it was known at the start; what was found later is in `refined`, apart, since
+    /// to make a cell that is full already costs a call.
+    route: Option<Cow<'static, str>>,
+    refined: OnceLock<Cow<'static, str>>,
     ended: AtomicBool,
 }
 
@@ -32,7 +35,8 @@ impl State {
             span,
             settled: Mutex::new(false),
             method,
-            route: route.map_or_else(OnceLock::new, OnceLock::from),
+            route,
+            refined: OnceLock::new(),
             ended: AtomicBool::new(false),
         }
     }
@@ -161,9 +165,9 @@ impl Boundary {
         N: Into<Cow<'static, str>>,
         R: Into<Cow<'static, str>>,
     {
-        let Some(state) = self.state() else { return };
+        let Some(state) = self.state().filter(|state| state.route.is_none()) else { return };
         let mut name = None;
-        let route = state.route.get_or_init(|| {
+        let route = state.refined.get_or_init(|| {
             let (told, route) = describe();
             name = Some(told);
             route.into()
@@ -196,7 +200,8 @@ impl HandledRequest {
     #[must_use]
     pub fn of(context: &Context) -> Option<Self> {
         let state: &State = context.get()?;
-        Some(HandledRequest { method: state.method?, route: state.route.get().cloned() })
+        let route = state.route.as_ref().or_else(|| state.refined.get());
+        Some(HandledRequest { method: state.method?, route: route.cloned() })
     }
 }
 
