@@ -198,7 +198,12 @@ impl BoundarySpan {
         let is_outbound = matches!(kind, SpanKind::Client | SpanKind::Producer);
         let mut description = describe();
         complete(&mut description);
-        let Description { name, attributes, links, method, route } = description;
+        let Description { name, attributes, links, is_request, has_route } = description;
+        // As the router's own; one that is made for this request alone is not kept.
+        let request = match &name {
+            Cow::Borrowed(name) if is_request => Some(*name),
+            _ => None,
+        };
         let builder = SpanBuilder {
             span_kind: Some(kind),
             name,
@@ -221,7 +226,7 @@ impl BoundarySpan {
         let (context, recording) = if is_outbound {
             (context, Recording::Alone)
         } else {
-            (context.with_value(State::new(context.clone(), method, route)), Recording::Shared)
+            (context.with_value(State::new(context.clone(), request, has_route)), Recording::Shared)
         };
         BoundarySpan { context, recording, panicked: false }
     }

@@ -12,8 +12,8 @@ pub struct Description {
     pub(crate) name: Cow<'static, str>,
     pub(crate) attributes: Vec<KeyValue>,
     pub(crate) links: Option<Vec<Link>>,
-    pub(crate) method: Option<&'static str>,
-    pub(crate) route: Option<Cow<'static, str>>,
+    pub(crate) is_request: bool,
+    pub(crate) has_route: bool,
 }
 
 impl Description {
@@ -25,8 +25,8 @@ impl Description {
             name: name.into(),
             attributes: Vec::with_capacity(capacity),
             links: None,
-            method: None,
-            route: None,
+            is_request: false,
+            has_route: false,
         }
     }
 
@@ -36,19 +36,20 @@ impl Description {
         self.attributes.push(KeyValue::new(Key::from_static_str(key), value));
     }
 
-    /// Sets `http.request.method`, which a [`HandledRequest`](crate::HandledRequest) then tells.
+    /// Sets `http.request.method`. The span is a request's: a
+    /// [`HandledRequest`](crate::HandledRequest) tells of it, by its name, which is the method, and
+    /// the route after a space.
     #[inline]
     pub fn set_method(&mut self, method: Method) {
-        self.method = Some(method.attribute);
+        self.is_request = true;
         self.set(semconv::HTTP_REQUEST_METHOD, method.attribute);
     }
 
     /// Sets `http.route`, which an inner layer then won't set again, and which a
     /// [`HandledRequest`](crate::HandledRequest) tells.
     #[inline]
-    pub fn set_route(&mut self, route: impl Into<Cow<'static, str>>) {
-        let route = route.into();
-        self.route = Some(route.clone());
+    pub fn set_route(&mut self, route: impl Into<Value>) {
+        self.has_route = true;
         self.set(semconv::HTTP_ROUTE, route);
     }
 

@@ -17,25 +17,21 @@ pub(crate) struct State {
     span: Context,
     /// Whether it was said how the message ended: by its handler, or by its end.
     settled: Mutex<bool>,
-    method: Option<&'static str>,
-    /// The route as it was known at the start; what was found later is in `refined`, apart, since
-    /// to make a cell that is full already costs a call.
-    route: Option<Cow<'static, str>>,
+    /// The name of a request's span: its method and, where that was known at the start, its route.
+    request: Option<&'static str>,
+    has_route: bool,
+    /// The route, where it was found later.
     refined: OnceLock<Cow<'static, str>>,
     ended: AtomicBool,
 }
 
 impl State {
-    pub(crate) fn new(
-        span: Context,
-        method: Option<&'static str>,
-        route: Option<Cow<'static, str>>,
-    ) -> Self {
+    pub(crate) fn new(span: Context, request: Option<&'static str>, has_route: bool) -> Self {
         State {
             span,
             settled: Mutex::new(false),
-            method,
-            route,
+            request,
+            has_route,
             refined: OnceLock::new(),
             ended: AtomicBool::new(false),
         }
@@ -165,7 +161,7 @@ impl Boundary {
         N: Into<Cow<'static, str>>,
         R: Into<Cow<'static, str>>,
     {
-        let Some(state) = self.state().filter(|state| state.route.is_none()) else { return };
+        let Some(state) = self.state().filter(|state| !state.has_route) else { return };
         let mut name = None;
         let route = state.refined.get_or_init(|| {
             let (told, route) = describe();
@@ -200,8 +196,14 @@ impl HandledRequest {
     #[must_use]
     pub fn of(context: &Context) -> Option<Self> {
         let state: &State = context.get()?;
-        let route = state.route.as_ref().or_else(|| state.refined.get());
-        Some(HandledRequest { method: state.method?, route: route.cloned() })
+        let name = state.request?;
+        let (method, route) = match name.split_once(' ').filter(|_| state.has_route) {
+            Some((method, route)) => (method, Some(Cow::Borrowed(route))),
+            None => (name, state.refined.get().cloned()),
+        };
+        // As a name says it that has no method to tell.
+        let method = if method == "HTTP" { semconv::OTHER } else { method };
+        Some(HandledRequest { method, route })
     }
 }
 
