@@ -3,6 +3,8 @@ use std::cell::Cell;
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
+use opentelemetry::{StringValue, Value};
+
 use super::Method;
 
 /// A span's name and its `http.route`.
@@ -11,7 +13,7 @@ pub struct Route {
     /// `GET /users/{id}`
     pub name: Cow<'static, str>,
     /// `/users/{id}`
-    pub route: Cow<'static, str>,
+    pub route: Value,
 }
 
 /// How many names are kept for ever. A router has fewer; whoever takes paths for routes pays for
@@ -37,11 +39,11 @@ pub fn route(method: Method, route: &str) -> Route {
     match interned(method.name, route) {
         Some(name) => {
             let route = &name[method.name.len() + 1..];
-            Route { name: Cow::Borrowed(name), route: Cow::Borrowed(route) }
+            Route { name: Cow::Borrowed(name), route: Value::String(StringValue::from(route)) }
         }
         None => Route {
             name: Cow::Owned(format!("{} {route}", method.name)),
-            route: Cow::Owned(route.to_owned()),
+            route: Value::from(route.to_owned()),
         },
     }
 }

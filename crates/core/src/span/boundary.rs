@@ -239,6 +239,7 @@ impl BoundarySpan {
     }
 
     /// No span was to be had.
+    #[cold]
     fn unstarted(parent: Context) -> Self {
         let is_followed = parent.span().span_context().is_valid();
         let recording = if is_followed { Recording::Carried } else { Recording::Empty };

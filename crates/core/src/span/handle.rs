@@ -21,7 +21,7 @@ pub(crate) struct State {
     request: Option<&'static str>,
     has_route: bool,
     /// The route, where it was found later.
-    refined: OnceLock<Cow<'static, str>>,
+    refined: OnceLock<Value>,
     ended: AtomicBool,
 }
 
@@ -159,7 +159,7 @@ impl Boundary {
     pub fn refine_route<N, R>(&self, describe: impl FnOnce() -> (N, R))
     where
         N: Into<Cow<'static, str>>,
-        R: Into<Cow<'static, str>>,
+        R: Into<Value>,
     {
         let Some(state) = self.state().filter(|state| !state.has_route) else { return };
         let mut name = None;
@@ -199,7 +199,7 @@ impl HandledRequest {
         let name = state.request?;
         let (method, route) = match name.split_once(' ').filter(|_| state.has_route) {
             Some((method, route)) => (method, Some(Cow::Borrowed(route))),
-            None => (name, state.refined.get().cloned()),
+            None => (name, state.refined.get().map(|route| Cow::Owned(route.to_string()))),
         };
         // As a name says it that has no method to tell.
         let method = if method == "HTTP" { semconv::OTHER } else { method };

@@ -446,7 +446,9 @@ fn what_is_handled_is_known_wherever_its_span_is_recorded() {
     let of_current = || Context::map_current(HandledRequest::of);
     let receive = |bench: &Bench, flags, has_route| {
         bench.config.receive(bench.config.extract(&from(flags)), SpanKind::Server, || {
-            let mut request = Description::new("serve", 2);
+            // As the conventions name it.
+            let name = if has_route { "PUT /a/{id}" } else { "PUT" };
+            let mut request = Description::new(name, 2);
             request.set_method(method(&http::Method::PUT));
             if has_route {
                 request.set_route("/a/{id}");
