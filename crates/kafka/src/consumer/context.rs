@@ -78,6 +78,17 @@ impl<H: Hooks> HookedContext<H> {
     }
 }
 
+/// Commits what is stored. That there is nothing to commit is no error.
+pub(super) fn commit<C: ConsumerContext>(
+    consumer: &impl Consumer<C>,
+    mode: CommitMode,
+) -> KafkaResult<()> {
+    match consumer.commit_consumer_state(mode) {
+        Err(KafkaError::ConsumerCommit(RDKafkaErrorCode::NoOffset)) => Ok(()),
+        result => result,
+    }
+}
+
 /// Plain copies: a list of librdkafka's own that outlives its consumer keeps it from closing.
 pub(super) fn plain(list: &TopicPartitionList) -> Vec<TopicPartition> {
     let elements = list.elements().into_iter().map(|element| TopicPartition {
@@ -151,8 +162,7 @@ impl<H: Hooks> ConsumerContext for HookedContext<H> {
             self.forget(&rebalance);
             // With `enable.auto.commit` librdkafka does it as they leave.
             if !self.auto_commit
-                && let Err(error) = consumer.commit_consumer_state(CommitMode::Sync)
-                && error.rdkafka_error_code() != Some(RDKafkaErrorCode::NoOffset)
+                && let Err(error) = commit(consumer, CommitMode::Sync)
             {
                 tracing::warn!(%error, "what was acknowledged was not committed: it comes again");
             }

@@ -82,7 +82,7 @@ impl Offsets {
             return None;
         }
         partition.handed_out.push_back(Entry { offset, number, stand: Stand::Running });
-        partition.next = Some(offset + 1);
+        partition.next = Some(offset.saturating_add(1));
         let (topic, partition) = (Arc::clone(&partition.topic), partition.number);
         Some(Ticket { topic, partition, offset, number, place })
     }
@@ -290,6 +290,13 @@ mod tests {
         assert_eq!(finish(&offsets, &fresh), Some(8));
         offsets.forget_all();
         assert!(!offsets.is_current(&fresh));
+    }
+
+    #[test]
+    fn no_offset_of_a_broker_is_too_large() {
+        let offsets = Offsets::default();
+        let last = begin(&offsets, i64::MAX);
+        assert_eq!(finish(&offsets, &last), Some(i64::MAX));
     }
 
     #[test]

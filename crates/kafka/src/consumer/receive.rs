@@ -1,7 +1,6 @@
 //! The way of a record out of the consumer.
 
-use std::future::poll_fn;
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::SeqCst;
 use std::task::Poll;
@@ -13,7 +12,7 @@ use rdkafka::error::KafkaError;
 use super::state::{Stashed, is_transient};
 use super::{Hooks, State, StreamConsumer};
 use crate::error::{Error, Failed};
-use crate::process::{Delivery, Pending};
+use crate::process::{Delivery, Pending, poll_once};
 
 /// Somebody waits for a message: nobody else needs to poll.
 struct Receiving<'a>(&'a State);
@@ -30,11 +29,6 @@ impl Drop for Receiving<'_> {
     fn drop(&mut self) {
         self.0.receivers.fetch_sub(1, SeqCst);
     }
-}
-
-/// What a future says at this moment.
-async fn poll_once<F: Future>(mut future: Pin<&mut F>) -> Poll<F::Output> {
-    poll_fn(|task| Poll::Ready(future.as_mut().poll(task))).await
 }
 
 impl<H: Hooks, O> StreamConsumer<H, O> {

@@ -311,7 +311,8 @@ where
     async fn handle(&self, delivery: OwnedDelivery) -> Result<(), Failed> {
         for attempt in 1.. {
             if !delivery.is_current() {
-                // The partition was taken away: it is somebody else's by now.
+                // The partition was taken away, or one before it has failed: it comes again, here or
+                // with somebody else.
                 delivery.give_back();
                 return Ok(());
             }

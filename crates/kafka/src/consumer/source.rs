@@ -11,10 +11,10 @@ use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, StreamExt};
 use rdkafka::TopicPartitionList;
 use rdkafka::consumer::{CommitMode, Consumer};
-use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
+use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::message::{BorrowedMessage, Message as _};
 
-use super::context::HookedContext;
+use super::context::{HookedContext, commit};
 use super::state::{Stashed, State, is_transient};
 use super::{Hooks, Ticket};
 use crate::process::{OwnedMessage, Source};
@@ -111,19 +111,15 @@ impl<H: Hooks> Client<H> {
         self.consumer.resume(&resumed)
     }
 
-    /// Commits what is stored. That there is nothing to commit is no error.
     pub(super) fn commit(&self, mode: CommitMode) -> KafkaResult<()> {
-        match self.consumer.commit_consumer_state(mode) {
-            Err(KafkaError::ConsumerCommit(RDKafkaErrorCode::NoOffset)) => Ok(()),
-            result => result,
-        }
+        commit(&self.consumer, mode)
     }
 }
 
 impl<H: Hooks> Source for Client<H> {
     fn store(&self, topic: &str, partition: i32, position: i64) -> KafkaResult<()> {
         // librdkafka adds one: it wants the last offset that was processed.
-        self.consumer.store_offset(topic, partition, position - 1)
+        self.consumer.store_offset(topic, partition, position.saturating_sub(1))
     }
 
     fn store_after(&self, message: &BorrowedMessage<'_>) -> KafkaResult<()> {

@@ -125,7 +125,7 @@ impl<'a> Delivery<'a> {
             Ok(_) => {
                 span.end(End::Completed);
                 pending.finish(|ticket, position| match &held {
-                    Held::Borrowed(held) if position == ticket.offset + 1 => {
+                    Held::Borrowed(held) if Some(position) == ticket.offset.checked_add(1) => {
                         source.store_after(held)
                     }
                     _ => source.store(&ticket.topic, ticket.partition, position),

@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 use std::future::poll_fn;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::task::Poll;
 use std::time::Duration;
 
@@ -32,11 +32,16 @@ pub(crate) trait Source: Send + Sync {
     fn commits_by_itself(&self) -> bool;
 }
 
+/// What a future says at this moment.
+pub(crate) async fn poll_once<F: Future>(mut future: Pin<&mut F>) -> Poll<F::Output> {
+    poll_fn(|task| Poll::Ready(future.as_mut().poll(task))).await
+}
+
 /// Runs `work`, and keeps polling for its consumer if it takes long.
 pub(crate) async fn keeping<F: Future>(source: &dyn Source, work: F) -> F::Output {
     let mut work = pin!(work);
     // Most handlers that don't wait need no timer.
-    if let Poll::Ready(output) = poll_fn(|task| Poll::Ready(work.as_mut().poll(task))).await {
+    if let Poll::Ready(output) = poll_once(work.as_mut()).await {
         return output;
     }
     if let Ok(output) = tokio::time::timeout(source.patience(), work.as_mut()).await {

@@ -10,5 +10,5 @@ pub use delivery::Delivery;
 pub use message::{Message, OwnedMessage};
 pub use owned::OwnedDelivery;
 
-pub(crate) use keep::Source;
+pub(crate) use keep::{Source, poll_once};
 pub(crate) use span::{Pending, extract, start};

@@ -76,7 +76,8 @@ impl Pending {
         &self.ticket
     }
 
-    /// Whether the partition is still read here, as it was when the message was handed out.
+    /// Whether the partition is still read here, as it was when the message was handed out, and
+    /// nothing before it has failed since.
     pub(crate) fn is_current(&self) -> bool {
         self.state.offsets.is_current(&self.ticket)
     }
