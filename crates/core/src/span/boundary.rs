@@ -306,13 +306,10 @@ impl BoundarySpan {
     #[inline]
     pub fn entered(&mut self) -> Entered {
         let panicked = std::mem::replace(&mut self.panicked, true);
-        let outbound = match self.recording {
-            Recording::Alone => Some(outbound::enter(&self.context)),
-            _ => None,
-        };
-        let attached = match self.recording {
-            Recording::Joined => self.rejoin(),
-            _ => Some(self.context.clone().attach()),
+        let (attached, outbound) = match self.recording {
+            Recording::Joined => (self.rejoin(), None),
+            Recording::Alone => (Some(self.context.clone().attach()), Some(outbound::enter(&self.context))),
+            _ => (Some(self.context.clone().attach()), None),
         };
         Entered { panicked, _attached: attached, _outbound: outbound }
     }

@@ -79,9 +79,12 @@ fn answer<B: Body, E>(
     let status = response.status();
     let mut length = None;
     if span.is_recording() {
-        length = response.body().size_hint().exact().or_else(|| content_length(&response));
+        let exact = response.body().size_hint().exact();
+        length = exact.or_else(|| content_length(&response));
         span.set_attribute(semconv::HTTP_RESPONSE_STATUS_CODE, i64::from(status.as_u16()));
-        if is_head || has_no_body(status) || response.body().is_end_stream() {
+        // A body that has something to come needn't be asked whether it is at its end.
+        let is_over = || exact.is_none_or(|left| left == 0) && response.body().is_end_stream();
+        if is_head || has_no_body(status) || is_over() {
             // Servers don't poll such a body: its drop must not look like a caller who left.
             span.finish(end_of(status));
         }
