@@ -50,11 +50,18 @@ impl<T: Clone> Table<T> {
         let slot = &mut slots[mix % SLOTS];
         match slot {
             Some((held, value)) if **held == *key => Some(value.clone()),
-            _ => {
-                let value = make()?;
-                *slot = Some((key.into(), value.clone()));
-                Some(value)
-            }
+            _ => replace(slot, key, make),
         }
     }
+}
+
+#[cold]
+fn replace<T: Clone>(
+    slot: &mut Slot<T>,
+    key: &[u8],
+    make: impl FnOnce() -> Option<T>,
+) -> Option<T> {
+    let value = make()?;
+    *slot = Some((key.into(), value.clone()));
+    Some(value)
 }

@@ -17,10 +17,12 @@ pub struct Host {
 
 /// Takes apart a `host` header or an authority; `None` where it names no host.
 #[must_use]
+#[inline]
 pub fn host(authority: &[u8]) -> Option<Host> {
     HOSTS.with(|hosts| hosts.get_or(authority, || parse(std::str::from_utf8(authority).ok()?)))
 }
 
+#[cold]
 fn parse(authority: &str) -> Option<Host> {
     let authority = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
     let (address, port) = match authority.strip_prefix('[') {

@@ -172,14 +172,32 @@ impl BoundarySpan {
             above.is_valid() && !above.is_sampled()
         };
         if is_unsampled && !ask_sampler {
-            let (joins, is_suppressed) = Context::map_current(|current| {
-                (is_same_trace(current, &parent), current.is_telemetry_suppressed())
-            });
-            let recording = if joins { Recording::Joined } else { Recording::Carried };
-            let context = if is_suppressed { parent.with_telemetry_suppressed() } else { parent };
-            return BoundarySpan::idle(context, recording);
+            return BoundarySpan::carry(parent);
         }
         BoundarySpan::record(tracer, parent, kind, describe, complete)
+    }
+
+    #[inline]
+    fn carry(parent: Context) -> Self {
+        let recording = Context::map_current(|current| {
+            if current.is_telemetry_suppressed() {
+                return None;
+            }
+            Some(match is_same_trace(current, &parent) {
+                true => Recording::Joined,
+                false => Recording::Carried,
+            })
+        });
+        match recording {
+            Some(recording) => BoundarySpan::idle(parent, recording),
+            None => BoundarySpan::carry_suppressed(parent),
+        }
+    }
+
+    #[cold]
+    fn carry_suppressed(parent: Context) -> Self {
+        let recording = if is_current(&parent) { Recording::Joined } else { Recording::Carried };
+        BoundarySpan::idle(parent.with_telemetry_suppressed(), recording)
     }
 
     // Kept apart, so that the path above stays as short as it looks.
