@@ -57,6 +57,7 @@ enum Command {
 /// Enough to see whether each request gets a span, and only one.
 const CHECKED: u64 = 3;
 
+#[cfg(any(feature = "client", feature = "server", feature = "kafka"))]
 fn arguments() -> Result<(Mode, Command), String> {
     let mut args = std::env::args().skip(1);
     let mode = match args.next().as_deref() {

@@ -49,6 +49,16 @@ pub trait WriteCarrier {
     /// its trace.
     fn replace(&mut self, name: &HeaderName, value: &str);
 
+    /// The same for what was printed as bytes. A carrier that holds bytes takes them as they are,
+    /// and is spared to hear that they are text.
+    #[inline]
+    fn replace_bytes(&mut self, name: &HeaderName, value: &[u8]) {
+        // Always text: see above.
+        if let Ok(value) = std::str::from_utf8(value) {
+            self.replace(name, value);
+        }
+    }
+
     /// Removes every value of `name`.
     fn remove(&mut self, name: &HeaderName);
 }
@@ -86,7 +96,12 @@ impl ReadCarrier for HeaderMap {
 impl WriteCarrier for HeaderMap {
     #[inline]
     fn replace(&mut self, name: &HeaderName, value: &str) {
-        if let Ok(value) = HeaderValue::from_bytes(value.as_bytes()) {
+        self.replace_bytes(name, value.as_bytes());
+    }
+
+    #[inline]
+    fn replace_bytes(&mut self, name: &HeaderName, value: &[u8]) {
+        if let Ok(value) = HeaderValue::from_bytes(value) {
             // `insert` panics on a map that holds all the headers it can, and `try_insert` refuses
             // even a name that is there: nothing is better than what is stale.
             if self.try_insert(name, value).is_err() {

@@ -13,6 +13,11 @@ impl WriteCarrier for RequestHeaders<'_> {
     }
 
     #[inline]
+    fn replace_bytes(&mut self, name: &HeaderName, value: &[u8]) {
+        self.0.replace_bytes(name, value);
+    }
+
+    #[inline]
     fn remove(&mut self, name: &HeaderName) {
         WriteCarrier::remove(self.0, name);
     }

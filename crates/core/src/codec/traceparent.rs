@@ -102,6 +102,13 @@ pub struct Printed([u8; LENGTH]);
 impl Printed {
     /// The header value.
     #[must_use]
+    #[inline]
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// The same, as text.
+    #[must_use]
     pub fn as_str(&self) -> &str {
         // Hex digits and dashes: never not UTF-8.
         std::str::from_utf8(&self.0).unwrap_or_default()

@@ -134,8 +134,6 @@ impl Fields {
         if !self.trace || !span_context.is_valid() {
             return false;
         }
-        let printed = traceparent::print_as(span_context, id(span_context));
-        carrier.replace(&TRACEPARENT, printed.as_str());
         let unheld = context.get::<UnheldOf>();
         // Another trace may have begun in this context.
         let unheld = unheld.filter(|unheld| unheld.trace == span_context.trace_id());
@@ -148,6 +146,8 @@ impl Fields {
             Some(header) => carrier.replace(&TRACESTATE, &header),
             None => carrier.remove(&TRACESTATE),
         }
+        let printed = traceparent::print_as(span_context, id(span_context));
+        carrier.replace_bytes(&TRACEPARENT, printed.as_bytes());
         true
     }
 }

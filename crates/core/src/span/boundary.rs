@@ -326,7 +326,9 @@ impl BoundarySpan {
         let panicked = std::mem::replace(&mut self.panicked, true);
         let (attached, outbound) = match self.recording {
             Recording::Joined => (self.rejoin(), None),
-            Recording::Alone => (Some(self.context.clone().attach()), Some(outbound::enter(&self.context))),
+            Recording::Alone => {
+                (Some(self.context.clone().attach()), Some(outbound::enter(&self.context)))
+            }
             _ => (Some(self.context.clone().attach()), None),
         };
         Entered { panicked, _attached: attached, _outbound: outbound }
