@@ -5,7 +5,7 @@ use opentelemetry::trace::{SpanContext, TraceContextExt, TraceState};
 
 use crate::carrier::ReadCarrier;
 use crate::outcome::{Outcome, count_extraction};
-use crate::propagation::{Propagation, Read, Reader, Speaks};
+use crate::propagation::{Baggages, Propagation, Read, Reader, Speaks};
 use crate::trust::Trust;
 
 /// A context taken from a carrier, judged: the parent to start a span under.
@@ -29,7 +29,7 @@ impl Extraction {
         trust: Trust,
     ) -> Self {
         let extraction = match propagation.speaks() {
-            Speaks::W3c(fields) => Extraction::judge(fields.read(carrier), trust),
+            Speaks::W3c(fields) => Extraction::judge(fields.read(carrier, Baggages::Shared), trust),
             Speaks::Formats => Extraction::of_formats(carrier, propagation, trust),
             Speaks::Foreign => Extraction::foreign(carrier, propagation, trust),
         };
@@ -49,11 +49,9 @@ impl Extraction {
             None => Outcome::Absent,
         };
         match trust {
-            Trust::Continue => Extraction {
-                parent: read.into_context(&Context::new()),
-                link: None,
-                outcome: found,
-            },
+            Trust::Continue => {
+                Extraction { parent: read.into_context(), link: None, outcome: found }
+            }
             Trust::Link | Trust::Ignore => {
                 // Its tracestate stays outside: nobody there decides what is stored here.
                 let remote = read.parent.and_then(Result::ok);
@@ -71,7 +69,7 @@ impl Extraction {
         propagation: &Propagation,
         trust: Trust,
     ) -> Self {
-        Extraction::judge_formats(propagation.list().read(carrier), trust)
+        Extraction::judge_formats(propagation.list().read(carrier, Baggages::Shared), trust)
     }
 
     #[inline(never)]

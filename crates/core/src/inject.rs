@@ -8,7 +8,9 @@ use opentelemetry::trace::{SpanId, TraceContextExt};
 
 use crate::carrier::{ReadCarrier, WriteCarrier};
 use crate::outcome::count_injection;
-use crate::propagation::{Format, Propagation, Read, Reader, Speaks, W3cPropagator, Writer};
+use crate::propagation::{
+    Baggages, Format, Propagation, Read, Reader, Speaks, W3cPropagator, Writer,
+};
 use crate::span::outbound;
 use crate::trust::Propagate;
 
@@ -74,8 +76,8 @@ pub(crate) fn is_sent(propagation: &Propagation, carrier: &(impl ReadCarrier + ?
     }
     let is_current = |read: Read| matches!(read.parent, Some(Ok(held)) if held.span_id == current);
     match propagation.speaks() {
-        Speaks::W3c(fields) => is_current(fields.read(carrier)),
-        Speaks::Formats => is_current(propagation.list().read(carrier)),
+        Speaks::W3c(fields) => is_current(fields.read(carrier, Baggages::Shared)),
+        Speaks::Formats => is_current(propagation.list().read(carrier, Baggages::Shared)),
         Speaks::Foreign => propagation.with_foreign(|propagator| {
             let context = propagator.extract_with_context(&Context::new(), &Reader(carrier));
             context.span().span_context().span_id() == current

@@ -37,6 +37,7 @@ pub mod messaging;
 pub mod root;
 pub mod semconv;
 
+mod cache;
 mod config;
 mod extract;
 mod inject;

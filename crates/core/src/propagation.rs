@@ -16,7 +16,7 @@ pub(crate) use foreign::{Reader, Writer};
 use formats::List;
 pub use formats::{Format, Formats, set_propagator};
 pub use w3c::W3cPropagator;
-pub(crate) use w3c::{Fields, Read};
+pub(crate) use w3c::{Baggages, Fields, Read};
 
 /// How a boundary speaks: bound to the global propagator at the first message, unless it was
 /// given one.

@@ -56,6 +56,16 @@ fn headers(name: &'static str, value: &'static str) -> HeaderMap {
     ])
 }
 
+fn of_session(session: usize) -> HeaderMap {
+    let baggage =
+        BAGGAGE.replace("f81d4fae", &format!("{:08x}", session.wrapping_mul(0x9e37_79b9)));
+    let value = HeaderValue::from_str(&baggage).unwrap_or(HeaderValue::from_static(BAGGAGE));
+    HeaderMap::from_iter([
+        (http::header::ACCEPT, HeaderValue::from_static("*/*")),
+        (http::HeaderName::from_static("baggage"), value),
+    ])
+}
+
 fn given(propagator: impl TextMapPropagator + Send + Sync + 'static) -> Config {
     Config::new("codecs", "0.0.0").with_propagator(propagator)
 }
@@ -80,14 +90,20 @@ enum Who {
     None,
 }
 
-fn extract(who: Who, came: HeaderMap) -> Step {
+/// From one of `came` after the other.
+fn extract(who: Who, came: Vec<HeaderMap>) -> Step {
     let sdk = sdk();
-    Box::new(move || match &who {
-        Who::Ours(config) => found(black_box(config.extract(black_box(&came)).context())),
-        Who::Sdk => {
-            found(&black_box(sdk.extract_with_context(&Context::new(), &Headers(black_box(&came)))))
+    let mut next = 0;
+    Box::new(move || {
+        next = if next + 1 < came.len() { next + 1 } else { 0 };
+        let came = black_box(&came[next]);
+        match &who {
+            Who::Ours(config) => found(black_box(config.extract(came).context())),
+            Who::Sdk => {
+                found(&black_box(sdk.extract_with_context(&Context::new(), &Headers(came))))
+            }
+            Who::None => found(&black_box(Context::new())),
         }
-        Who::None => found(&black_box(Context::new())),
     })
 }
 
@@ -114,7 +130,7 @@ fn step(name: &str) -> Option<(Step, usize)> {
     let (direction, format) = what.split_once('-')?;
     let (came, propagator) = match format {
         "trace" => (headers("traceparent", TRACEPARENT), None),
-        "baggage" => (headers("baggage", BAGGAGE), None),
+        "baggage" | "baggage.seen" => (headers("baggage", BAGGAGE), None),
         "b3" => (headers("b3", B3), Some(Format::B3)),
         "xray" => (headers("x-amzn-trace-id", XRAY), Some(Format::XRay)),
         _ => return None,
@@ -128,12 +144,17 @@ fn step(name: &str) -> Option<(Step, usize)> {
     };
     let expected = match (&who, direction, format) {
         (Who::None, ..) => 0,
-        (_, "extract", "baggage") => 5,
+        (_, "extract", "baggage" | "baggage.seen") => 5,
         _ => 1,
+    };
+    let came = match format {
+        // None like the one before: each names a session of its own.
+        "baggage" => (0..256).map(of_session).collect(),
+        _ => vec![came],
     };
     match direction {
         "extract" => Some((extract(who, came), expected)),
-        "inject" => Some((inject(who, came), expected)),
+        "inject" => Some((inject(who, came.into_iter().next()?), expected)),
         _ => None,
     }
 }

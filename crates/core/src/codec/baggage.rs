@@ -5,16 +5,24 @@
 //! [`MAX_MEMBERS`] and [`MAX_BYTES`]: members beyond are dropped whole. What is refused is never
 //! logged: baggage is where people put what is private.
 
+use std::sync::Arc;
+
+use opentelemetry::Key;
 use opentelemetry::baggage::{Baggage, BaggageMetadata};
 use percent_encoding::{AsciiSet, CONTROLS, percent_decode, utf8_percent_encode};
 
 use super::trim;
+use crate::cache::Table;
 
 /// How many members are read and written at the most.
 pub const MAX_MEMBERS: usize = 64;
 
 /// How many bytes are read and written at the most, over all headers of a message together.
 pub const MAX_BYTES: usize = 8192;
+
+thread_local! {
+    static KEYS: Table<Arc<str>, 32> = const { Table::new() };
+}
 
 /// Everything but `baggage-octet`, and the percent sign itself.
 const ENCODED: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b',').add(b';').add(b'\\').add(b'%');
@@ -49,7 +57,7 @@ impl Parser {
                 return;
             }
             let parsed = match plain {
-                Some((key, value)) => Some((text(key), text(value), BaggageMetadata::default())),
+                Some((key, value)) => Some((shared(key), text(value), BaggageMetadata::default())),
                 None => parse_member(trim(member)),
             };
             if let Some((key, value, properties)) = parsed {
@@ -100,12 +108,18 @@ impl<'a> Member<'a> {
     }
 }
 
-fn parse_member(member: &[u8]) -> Option<(String, String, BaggageMetadata)> {
+fn parse_member(member: &[u8]) -> Option<(Key, String, BaggageMetadata)> {
     let (member, properties) = split_once(member, b';').unwrap_or((member, b""));
     let (key, value) = split_once(member, b'=')?;
     let (key, value, properties) = (trim(key), trim(value), trim(properties));
     let is_valid = is_token(key) && are(OCTET | BEYOND, value) && are_properties(properties);
-    is_valid.then(|| (text(key), decode(value), text(properties).into()))
+    is_valid.then(|| (shared(key), decode(value), text(properties).into()))
+}
+
+/// A key, which is one of few.
+fn shared(key: &[u8]) -> Key {
+    let made = || Some(Arc::from(std::str::from_utf8(key).ok()?));
+    KEYS.with(|keys| keys.get_or(key, made)).unwrap_or_default().into()
 }
 
 /// What is valid UTF-8 once it is decoded, and U+FFFD for what isn't.

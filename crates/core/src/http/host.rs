@@ -1,9 +1,9 @@
 use std::sync::Arc;
 
-use super::cache::Table;
+use crate::cache::Table;
 
 thread_local! {
-    static HOSTS: Table<Host> = const { Table::new() };
+    static HOSTS: Table<Host, 32> = const { Table::new() };
 }
 
 /// A host and the port it was given with, for `server.address` and `server.port`.

@@ -1,12 +1,11 @@
 //! What the boundaries of HTTP share, servers and clients alike: methods, hosts, redaction.
 
-mod cache;
 mod host;
 mod method;
 mod redact;
 mod route;
 
-pub use cache::shared_str;
+pub use crate::cache::shared_str;
 pub use host::{Host, host};
 pub use method::{Method, method};
 pub use redact::{redact_query, redact_text, redact_url};

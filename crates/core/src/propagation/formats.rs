@@ -10,7 +10,7 @@ use opentelemetry::propagation::{Extractor, Injector, TextMapPropagator};
 use opentelemetry::trace::{SpanContext, SpanId, TraceContextExt, TraceFlags, TraceId};
 use opentelemetry::{Context, global};
 
-use super::w3c::{Fields, FromExtractor, Read, ToInjector};
+use super::w3c::{Baggages, Fields, FromExtractor, Read, ToInjector};
 use crate::carrier::{ReadCarrier, WriteCarrier};
 use crate::codec::traceparent::TraceParent;
 use crate::codec::{Malformed, Sampling, b3, xray};
@@ -76,7 +76,7 @@ impl Format {
     /// What it finds of a trace.
     fn find(self, carrier: &Erased<'_>) -> Found {
         match self {
-            Format::TraceContext => Found::of_w3c(Fields::TRACE.read(carrier)),
+            Format::TraceContext => Found::of_w3c(Fields::TRACE.read(carrier, Baggages::Alone)),
             Format::Baggage => Found::Nothing,
             Format::B3 | Format::B3Multi => Found::of_b3(carrier),
             Format::XRay => Found::of_xray(carrier),
@@ -134,13 +134,13 @@ impl List {
     }
 
     #[cold]
-    pub(crate) fn read(self, carrier: &(impl ReadCarrier + ?Sized)) -> Read {
-        self.read_erased(&Erased(&Behind(carrier)))
+    pub(crate) fn read(self, carrier: &(impl ReadCarrier + ?Sized), baggages: Baggages) -> Read {
+        self.read_erased(&Erased(&Behind(carrier)), baggages)
     }
 
     // Once for all carriers; and what W3C's own path is made of keeps its one caller, into which
     // the compiler puts it.
-    fn read_erased(self, carrier: &Erased<'_>) -> Read {
+    fn read_erased(self, carrier: &Erased<'_>, baggages: Baggages) -> Read {
         let (mut fault, mut denied) = (None, false);
         let mut read = Read::default();
         for format in self.iter() {
@@ -159,7 +159,7 @@ impl List {
             }
         }
         if self.has(Format::Baggage) {
-            read.join(Fields::BAGGAGE.read(carrier));
+            read.join(Fields::BAGGAGE.read(carrier, baggages));
         }
         read
     }
@@ -460,7 +460,8 @@ impl TextMapPropagator for Formats {
     }
 
     fn extract_with_context(&self, context: &Context, extractor: &dyn Extractor) -> Context {
-        self.list.read(&FromExtractor(extractor)).into_context(context)
+        let read = self.list.read(&FromExtractor(extractor), Baggages::Alone);
+        read.into_context_on(context)
     }
 
     fn fields(&self) -> FieldIter<'_> {

@@ -11,6 +11,7 @@ use opentelemetry::trace::{SpanContext, SpanId, TraceContextExt, TraceFlags, Tra
 
 use super::formats::{Beyond, denied};
 use super::fresh;
+use crate::cache::Table;
 use crate::carrier::{ReadCarrier, WriteCarrier};
 use crate::codec::traceparent::{self, TraceParent};
 use crate::codec::{Malformed, baggage, tracestate};
@@ -50,15 +51,37 @@ pub(crate) struct Read {
 #[derive(Debug, Default)]
 struct Others {
     state: tracestate::Parsed,
-    baggage: Option<Baggage>,
+    baggage: Option<Held>,
     beyond: Option<Beyond>,
     /// No trace came, but the decision not to record one.
     denied: bool,
 }
 
+/// What becomes of baggage that is read.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Baggages {
+    /// It goes into an empty context: what was made of the same header before will do.
+    Shared,
+    /// It goes on top of what a context holds, which that can't.
+    Alone,
+}
+
+/// Baggage, as it was read.
+#[derive(Debug)]
+enum Held {
+    Own(Baggage),
+    /// As it came before: all that is in this context.
+    Shared(Context),
+}
+
+thread_local! {
+    // Few: what was made of a header may be thirty times as large as the header.
+    static BAGGAGE_SEEN: Table<Context, 8> = const { Table::new() };
+}
+
 impl Fields {
     #[inline]
-    pub(crate) fn read(self, carrier: &(impl ReadCarrier + ?Sized)) -> Read {
+    pub(crate) fn read(self, carrier: &(impl ReadCarrier + ?Sized), baggages: Baggages) -> Read {
         let (mut parent, mut parents, mut others) = (None, 0, false);
         carrier.visit_each([&TRACEPARENT, &TRACESTATE, &BAGGAGE], |place, value| {
             if place == 0 {
@@ -72,20 +95,32 @@ impl Fields {
             1 => traceparent::parse(value),
             _ => Err(Malformed::Doubled),
         });
-        Read { parent, others: if others { Some(self.read_others(carrier)) } else { None } }
+        Read {
+            parent,
+            others: if others { Some(self.read_others(carrier, baggages)) } else { None },
+        }
     }
 
     #[cold]
-    fn read_others(self, carrier: &(impl ReadCarrier + ?Sized)) -> Box<Others> {
-        let (mut states, mut members) = (Vec::new(), baggage::Parser::default());
+    fn read_others(self, carrier: &(impl ReadCarrier + ?Sized), baggages: Baggages) -> Box<Others> {
+        let (mut states, mut lists) = (Vec::new(), Vec::new());
         carrier.visit_each([&TRACESTATE, &BAGGAGE], |place, value| match place {
             0 => states.push(value),
-            _ if self.baggage => members.feed(value),
+            _ if self.baggage => lists.push(value),
             _ => {}
         });
+        let baggage = match lists[..] {
+            [] => None,
+            // The same, most often, as the message before had: it is made once.
+            [list] if baggages == Baggages::Shared => {
+                let parse = || Some(Context::new().with_baggage(baggage::parse([list])?));
+                BAGGAGE_SEEN.with(|seen| seen.get_or(list, parse)).map(Held::Shared)
+            }
+            _ => baggage::parse(lists).map(Held::Own),
+        };
         Box::new(Others {
             state: tracestate::parse(states).unwrap_or_default(),
-            baggage: members.finish(),
+            baggage,
             ..Others::default()
         })
     }
@@ -192,25 +227,48 @@ impl Read {
         }
     }
 
-    /// The context that continues what was read, on top of `base`.
+    /// The context that continues what was read.
     #[inline]
-    pub(crate) fn into_context(self, base: &Context) -> Context {
-        match (self.parent, self.others) {
-            (Some(Ok(parent)), None) => {
-                base.with_remote_span_context(parent.into_span_context(TraceState::NONE))
-            }
-            (Some(Err(_)) | None, None) => base.clone(),
-            (parent, Some(others)) => others.into_context(parent.and_then(Result::ok), base),
+    pub(crate) fn into_context(self) -> Context {
+        let Some(mut others) = self.others else { return continued(self.parent, Context::new()) };
+        let context = match others.baggage.take() {
+            Some(Held::Shared(context)) => context,
+            Some(Held::Own(baggage)) => Context::new().with_baggage(baggage),
+            None => Context::new(),
+        };
+        others.into_context(self.parent, context)
+    }
+
+    /// The same on top of `base`, for what was read [`Alone`](Baggages::Alone).
+    pub(super) fn into_context_on(self, base: &Context) -> Context {
+        let Some(mut others) = self.others else { return continued(self.parent, base.clone()) };
+        let context = match others.baggage.take() {
+            Some(Held::Own(baggage)) => base.with_baggage(baggage),
+            Some(Held::Shared(_)) | None => base.clone(),
+        };
+        others.into_context(self.parent, context)
+    }
+}
+
+#[inline]
+fn continued(parent: Option<Result<TraceParent, Malformed>>, context: Context) -> Context {
+    match parent {
+        Some(Ok(parent)) => {
+            context.with_remote_span_context(parent.into_span_context(TraceState::NONE))
         }
+        Some(Err(_)) | None => context,
     }
 }
 
 impl Others {
     #[cold]
-    fn into_context(self, parent: Option<TraceParent>, base: &Context) -> Context {
-        let mut context = base.clone();
+    fn into_context(
+        self,
+        parent: Option<Result<TraceParent, Malformed>>,
+        mut context: Context,
+    ) -> Context {
         // The list belongs to the trace: it goes where that restarts.
-        if let Some(parent) = parent {
+        if let Some(Ok(parent)) = parent {
             context = context.with_remote_span_context(parent.into_span_context(self.state.held));
             if let Some(list) = self.state.unheld {
                 context = context.with_value(UnheldOf { trace: parent.trace_id, list });
@@ -220,9 +278,6 @@ impl Others {
             }
         } else if self.denied && !context.span().span_context().is_valid() {
             context = context.with_remote_span_context(denied());
-        }
-        if let Some(baggage) = self.baggage {
-            context = context.with_baggage(baggage);
         }
         context
     }
@@ -281,7 +336,8 @@ impl TextMapPropagator for W3cPropagator {
     }
 
     fn extract_with_context(&self, context: &Context, extractor: &dyn Extractor) -> Context {
-        Fields::ALL.read(&FromExtractor(extractor)).into_context(context)
+        let read = Fields::ALL.read(&FromExtractor(extractor), Baggages::Alone);
+        read.into_context_on(context)
     }
 
     fn fields(&self) -> FieldIter<'_> {

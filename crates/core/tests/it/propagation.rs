@@ -6,6 +6,7 @@ use opentelemetry::baggage::BaggageExt;
 use opentelemetry::propagation::text_map_propagator::FieldIter;
 use opentelemetry::propagation::{Extractor, Injector, TextMapPropagator};
 use opentelemetry::trace::{SpanId, TraceContextExt, TraceId};
+use throughline_core::codec::baggage::print;
 use throughline_core::codec::traceparent::Malformed;
 use throughline_core::{Config, Outcome, Trust, W3cPropagator};
 
@@ -222,4 +223,52 @@ fn a_global_propagator_is_followed_once_there_is_one() {
     opentelemetry::global::set_text_map_propagator(XTrace::new());
     assert_eq!(config.extract(&w3c).outcome(), Outcome::Absent);
     assert_eq!(config.extract(&other).outcome(), Outcome::Continued);
+}
+
+#[test]
+fn baggage_that_came_before_brings_nothing_else_of_what_came_then() {
+    let config = config();
+    let first = format!("00-{}-00f067aa0ba902b7-01", "1".repeat(32));
+    let second = format!("00-{}-00f067aa0ba902b7-00", "2".repeat(32));
+    let extract = |trace: &str, baggage: &str| {
+        let came = headers(&[("traceparent", trace), ("tracestate", "v=1"), ("baggage", baggage)]);
+        config.extract(&came).context().clone()
+    };
+    // As long, with the same byte in the middle and at the end: where such are looked for.
+    let alike = ["tenant=acme,plan=a", "tenant=acne,plan=a", "tenbnt=acme,plan=a"];
+    for round in 0..3 {
+        for baggage in alike {
+            let trace = if round % 2 == 0 { &first } else { &second };
+            let context = extract(trace, baggage);
+            let printed = print(context.baggage());
+            assert_eq!(printed.map(sorted), Some(sorted(baggage.to_owned())));
+            assert_eq!(context.span().span_context().trace_id().to_string(), trace[3..35]);
+            assert_eq!(context.span().span_context().trace_state().header(), "v=1");
+        }
+        let alone = config.extract(&headers(&[("baggage", alike[0])]));
+        assert!(!alone.context().span().span_context().is_valid());
+        let none = config.extract(&headers(&[("traceparent", &first)]));
+        assert!(none.context().baggage().is_empty());
+    }
+    assert_eq!(extract(&first, "tenant=acme,plan=a,,=").baggage().len(), 2);
+}
+
+#[test]
+fn what_a_context_holds_stays_under_baggage_that_came_before() {
+    #[derive(Debug, PartialEq)]
+    struct Held(u8);
+    let came = headers(&[("baggage", "tenant=acme")]);
+    let carrier: HashMap<String, String> =
+        [("baggage".to_owned(), "tenant=acme".to_owned())].into();
+    assert_eq!(config().extract(&came).context().baggage().len(), 1);
+    let base = Context::new().with_value(Held(7));
+    let context = W3cPropagator::new().extract_with_context(&base, &carrier);
+    assert_eq!(context.get::<Held>(), Some(&Held(7)));
+    assert_eq!(context.baggage().len(), 1);
+}
+
+fn sorted(header: String) -> Vec<String> {
+    let mut members: Vec<_> = header.split(',').map(str::to_owned).collect();
+    members.sort();
+    members
 }

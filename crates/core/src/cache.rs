@@ -1,24 +1,22 @@
-//! Strings that come with nearly every request, shared instead of copied: user agents and hosts.
+//! What comes with nearly every message, made once and shared: user agents, hosts, baggage.
 //!
-//! One small table a thread, without a lock. A value takes the place that a cheap hash gives it,
+//! Small tables, one of each a thread, without a lock. A value takes the place that a cheap hash gives it,
 //! so whoever sends many different values only makes the table useless to itself.
 
 use std::cell::RefCell;
 use std::sync::Arc;
 
-const SLOTS: usize = 32;
-
-/// Longer values aren't kept: the tables stay below 16 KiB a thread.
+/// Longer values aren't kept: a table of strings stays below 16 KiB.
 const MAX_LEN: usize = 256;
 
 /// Bytes, and what was made of them.
 type Slot<T> = Option<(Box<[u8]>, T)>;
 
 /// What was made of the bytes that came last in each slot.
-pub(super) struct Table<T>(RefCell<[Slot<T>; SLOTS]>);
+pub(crate) struct Table<T, const SLOTS: usize>(RefCell<[Slot<T>; SLOTS]>);
 
 thread_local! {
-    static STRINGS: Table<Arc<str>> = const { Table::new() };
+    static STRINGS: Table<Arc<str>, 32> = const { Table::new() };
 }
 
 /// The value of a header as a shared string, or `None` if it isn't visible ASCII.
@@ -33,14 +31,14 @@ pub fn shared_str(value: &[u8]) -> Option<Arc<str>> {
     })
 }
 
-impl<T: Clone> Table<T> {
-    pub(super) const fn new() -> Self {
+impl<T: Clone, const SLOTS: usize> Table<T, SLOTS> {
+    pub(crate) const fn new() -> Self {
         Table(RefCell::new([const { None }; SLOTS]))
     }
 
     /// What was made of `key`, or is now made of it.
     #[inline]
-    pub(super) fn get_or(&self, key: &[u8], make: impl FnOnce() -> Option<T>) -> Option<T> {
+    pub(crate) fn get_or(&self, key: &[u8], make: impl FnOnce() -> Option<T>) -> Option<T> {
         if key.is_empty() || key.len() > MAX_LEN {
             return make();
         }
