@@ -97,3 +97,10 @@ pub const CONTAINER_ID: &str = "container.id";
 pub const THROUGHLINE_ROOT: &str = "throughline.root";
 /// Ours. `true` on a root that a boundary had to start although it expected a parent.
 pub const THROUGHLINE_PARENT_EXPECTED: &str = "throughline.parent.expected";
+/// Ours, on metrics. Why something was counted.
+pub const THROUGHLINE_REASON: &str = "throughline.reason";
+/// Ours, on metrics. The [class](crate::root::Class) of a boundary that lost a context.
+pub const THROUGHLINE_CLASS: &str = "throughline.class";
+/// Ours, on metrics. The name of a root that should have had a parent: the method and route of a
+/// request.
+pub const THROUGHLINE_ROOT_NAME: &str = "throughline.root.name";

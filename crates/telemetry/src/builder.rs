@@ -108,8 +108,9 @@ impl Builder {
         self
     }
 
-    /// Copies these members of baggage onto every span, as attributes of the same names; none unless
-    /// told otherwise. See [`BaggageAttributes`].
+    /// Copies these members of baggage onto every span, as attributes of the same names, and onto
+    /// every log line; none unless told otherwise. See [`BaggageAttributes`] and
+    /// [`Logs::baggage_keys`].
     pub fn baggage_keys(mut self, keys: impl IntoIterator<Item = impl Into<String>>) -> Self {
         self.baggage_keys.extend(keys.into_iter().map(Into::into));
         self
@@ -173,6 +174,7 @@ impl Builder {
     fn start(self, env: &mut Env) -> Result<Parts, InitError> {
         let resource = resource::detect(env, &self.service_name, self.attributes);
         let logs = self.logs.service_name_or(resource::service_name(&resource));
+        let logs = logs.baggage_keys(self.baggage_keys.clone());
         let enabled = !env.flag(SDK_DISABLED);
         let mut builder = SdkTracerProvider::builder().with_resource(resource);
         // The SDK reads them, too, but says nothing of those that it can't.

@@ -2,15 +2,13 @@
 
 use opentelemetry::KeyValue;
 use opentelemetry::metrics::Meter;
-use throughline_core::outcomes;
 use throughline_core::root::{Allowed, Class};
+use throughline_core::{outcomes, semconv};
 
 use super::Lineage;
 
-const REASON: &str = "throughline.reason";
-
 fn reason(reason: impl ToString) -> [KeyValue; 1] {
-    [KeyValue::new(REASON, reason.to_string())]
+    [KeyValue::new(semconv::THROUGHLINE_REASON, reason.to_string())]
 }
 
 pub(super) fn register(lineage: &Lineage, meter: &Meter) {
@@ -33,14 +31,20 @@ pub(super) fn register(lineage: &Lineage, meter: &Meter) {
     let orphans = lineage.clone();
     let _orphans = meter
         .u64_observable_counter("throughline.orphans")
-        .with_description("Roots that should have had a parent, by the boundary that lost it.")
+        .with_description(
+            "Roots that should have had a parent, by the boundary that lost it and by name.",
+        )
         .with_unit("{span}")
         .with_callback(move |observer| {
             let lost = orphans.lost_roots();
             for class in Class::ALL {
-                let of_class = lost.iter().filter(|root| root.class == class);
-                let count: u64 = of_class.map(|root| root.count).sum();
-                observer.observe(count, &[KeyValue::new("throughline.class", class.as_str())]);
+                let class_is = KeyValue::new(semconv::THROUGHLINE_CLASS, class.as_str());
+                // Zero, too: what isn't there yet nobody can be alerted by.
+                observer.observe(0, std::slice::from_ref(&class_is));
+                for root in lost.iter().filter(|root| root.class == class) {
+                    let name = KeyValue::new(semconv::THROUGHLINE_ROOT_NAME, root.name.clone());
+                    observer.observe(root.count, &[class_is.clone(), name]);
+                }
             }
         })
         .build();

@@ -10,12 +10,14 @@ use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
 use tracing_subscriber::fmt::{FmtContext, FormattedFields};
 use tracing_subscriber::registry::{LookupSpan, Scope};
 
+use super::Line;
 use super::fields::{Fields, SpanFields, parse};
 use super::ids::{self, Current};
 
-/// `<time> <level> <span>{k=v}: <target>: <message> k=v … http.request.method=… http.route=…
-/// trace_id=… span_id=… trace_flags=…`
+/// `<time> <level> <span>{k=v}: <target>: <message> k=v … baggage.k=v … http.request.method=…
+/// http.route=… trace_id=… span_id=… trace_flags=…`
 pub(super) fn write<S>(
+    line: &Line,
     cx: &FmtContext<'_, S, SpanFields>,
     mut writer: Writer<'_>,
     event: &Event<'_>,
@@ -45,18 +47,23 @@ where
         None => {}
     }
     write_fields(&mut writer, &fields, " ")?;
-    if let Some(Current { span: context, request }) = ids::current(event) {
-        if let Some(HandledRequest { method, route, .. }) = request {
-            write!(writer, " {}=", semconv::HTTP_REQUEST_METHOD)?;
-            write_text(&mut writer, method)?;
-            if let Some(route) = route {
-                write!(writer, " {}=", semconv::HTTP_ROUTE)?;
-                write_text(&mut writer, &route)?;
-            }
+    let Current { span, request, baggage } = ids::current(event, &line.baggage_keys);
+    for (key, value) in baggage {
+        let value = value.as_str().unwrap_or_default();
+        write!(writer, " baggage.{}=", Escaped(&key))?;
+        write_text(&mut writer, value)?;
+    }
+    if let Some(HandledRequest { method, route, .. }) = request {
+        write!(writer, " {}=", semconv::HTTP_REQUEST_METHOD)?;
+        write_text(&mut writer, method)?;
+        if let Some(route) = route {
+            write!(writer, " {}=", semconv::HTTP_ROUTE)?;
+            write_text(&mut writer, &route)?;
         }
-        let (trace, span) = (context.trace_id(), context.span_id());
-        write!(writer, " trace_id={trace} span_id={span}")?;
-        write!(writer, " trace_flags={:02x}", context.trace_flags())?;
+    }
+    if let Some(span) = span {
+        write!(writer, " trace_id={} span_id={}", span.trace_id(), span.span_id())?;
+        write!(writer, " trace_flags={:02x}", span.trace_flags())?;
     }
     writeln!(writer)
 }

@@ -1,31 +1,36 @@
-//! Which trace an event belongs to, and which request.
+//! Which trace an event belongs to, which request, and what baggage of theirs is told.
 
 use opentelemetry::Context;
 use opentelemetry::trace::{SpanContext, TraceContextExt};
+use serde_json::{Map, Value};
 use throughline_core::HandledRequest;
+use throughline_core::baggage::picked;
 use tracing::Event;
 
 /// What a line tells of the context that is current.
+#[derive(Default)]
 pub(super) struct Current {
-    pub(super) span: SpanContext,
+    /// A valid one.
+    pub(super) span: Option<SpanContext>,
     pub(super) request: Option<HandledRequest>,
+    pub(super) baggage: Map<String, Value>,
 }
 
-/// The context that is current, if it holds a valid span context.
+/// The context that is current, and its baggage of these keys.
 ///
 /// Not that of the `tracing` span: boundary spans are none, and an event may be outside all of
 /// them.
-pub(super) fn current(event: &Event<'_>) -> Option<Current> {
+pub(super) fn current(event: &Event<'_>, baggage_keys: &[String]) -> Current {
     // The API logs from inside the stack of contexts while it holds it borrowed: asking it for
     // the current one then is a panic.
     if event.metadata().target() == "opentelemetry" {
-        return None;
+        return Current::default();
     }
     Context::map_current(|cx| {
         let span = cx.span();
-        let context = span.span_context();
-        context
-            .is_valid()
-            .then(|| Current { span: context.clone(), request: HandledRequest::of(cx) })
+        let span = Some(span.span_context()).filter(|span| span.is_valid()).cloned();
+        let baggage = picked(cx, baggage_keys)
+            .map(|member| (member.key.to_string(), member.value.to_string().into()));
+        Current { request: HandledRequest::of(cx), baggage: baggage.collect(), span }
     })
 }

@@ -10,6 +10,7 @@ use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
 use tracing_subscriber::fmt::{FmtContext, FormattedFields};
 use tracing_subscriber::registry::{LookupSpan, Scope};
 
+use super::Line;
 use super::fields::{Fields, SpanFields, parse};
 use super::ids::{self, Current};
 
@@ -28,6 +29,8 @@ struct Object<'a> {
     method: Option<&'static str>,
     #[serde(rename = "http.route", skip_serializing_if = "Option::is_none")]
     route: Option<&'a str>,
+    #[serde(skip_serializing_if = "Map::is_empty")]
+    baggage: Map<String, Value>,
     #[serde(skip_serializing_if = "Map::is_empty")]
     fields: Map<String, Value>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -49,7 +52,7 @@ struct Span<'a> {
 }
 
 pub(super) fn write<S>(
-    service_name: Option<&str>,
+    line: &Line,
     cx: &FmtContext<'_, S, SpanFields>,
     mut writer: Writer<'_>,
     event: &Event<'_>,
@@ -60,23 +63,23 @@ where
     let mut timestamp = String::new();
     SystemTime.format_time(&mut Writer::new(&mut timestamp))?;
     let Fields(mut fields) = Fields::of(event);
-    let current = ids::current(event);
-    let ids = current.as_ref().map(|Current { span, .. }| Ids {
+    let Current { span, request, baggage } = ids::current(event, &line.baggage_keys);
+    let ids = span.map(|span| Ids {
         trace_id: span.trace_id().to_string(),
         span_id: span.span_id().to_string(),
         trace_flags: format!("{:02x}", span.trace_flags()),
     });
-    let request = current.as_ref().and_then(|current| current.request.as_ref());
     let spans = cx.event_scope().into_iter().flat_map(Scope::from_root);
     let object = Object {
         timestamp: &timestamp,
         level: event.metadata().level().as_str(),
         target: event.metadata().target(),
         message: fields.remove("message"),
-        service_name,
+        service_name: line.service_name.as_deref(),
         ids,
-        method: request.map(|request| request.method),
-        route: request.and_then(|request| request.route.as_deref()),
+        method: request.as_ref().map(|request| request.method),
+        route: request.as_ref().and_then(|request| request.route.as_deref()),
+        baggage,
         fields,
         spans: spans
             .map(|span| Span {

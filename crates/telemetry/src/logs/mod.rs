@@ -34,12 +34,14 @@ pub struct Logs {
     format: Format,
     writer: BoxMakeWriter,
     service_name: Option<String>,
+    baggage_keys: Vec<String>,
 }
 
 impl Logs {
     /// One JSON object a line: `timestamp` (RFC 3339, UTC), `level`, `target`, `message`,
-    /// `service.name` where it is known, the three ids, method and route, `fields`, and `spans`, the `tracing`
-    /// spans around the event from the outermost inwards. What is empty is left out.
+    /// `service.name` where it is known, the three ids, method and route, `baggage` as far as
+    /// [asked for](Self::baggage_keys), `fields`, and `spans`, the `tracing` spans around the event
+    /// from the outermost inwards. What is empty is left out.
     pub fn json() -> Self {
         Self::new(Format::Json)
     }
@@ -50,7 +52,8 @@ impl Logs {
     }
 
     fn new(format: Format) -> Self {
-        Self { format, writer: BoxMakeWriter::new(std::io::stdout), service_name: None }
+        let writer = BoxMakeWriter::new(std::io::stdout);
+        Self { format, writer, service_name: None, baggage_keys: Vec::new() }
     }
 
     /// Where the lines go; stdout unless set. It is called by the thread that logs, which waits.
@@ -66,6 +69,15 @@ impl Logs {
         self
     }
 
+    /// Tells these members of the baggage that is current; none unless told otherwise.
+    /// [`Builder::baggage_keys`](crate::Builder::baggage_keys) adds those that spans get.
+    ///
+    /// Baggage comes from callers and log lines are kept: name what may be.
+    pub fn baggage_keys(mut self, keys: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.baggage_keys.extend(keys.into_iter().map(Into::into));
+        self
+    }
+
     pub(crate) fn service_name_or(mut self, name: Option<String>) -> Self {
         self.service_name = self.service_name.or(name);
         self
@@ -78,12 +90,13 @@ impl Logs {
     where
         S: Subscriber + for<'span> LookupSpan<'span>,
     {
-        let line = Line { format: self.format, service_name: self.service_name };
+        let Logs { format, writer, service_name, baggage_keys } = self;
+        let line = Line { format, service_name, baggage_keys };
         tracing_subscriber::fmt::layer()
             .with_ansi(false)
             .fmt_fields(SpanFields)
             .event_format(line)
-            .with_writer(self.writer)
+            .with_writer(writer)
             .with_filter(filter())
     }
 }
@@ -93,6 +106,7 @@ impl fmt::Debug for Logs {
         f.debug_struct("Logs")
             .field("format", &self.format)
             .field("service_name", &self.service_name)
+            .field("baggage_keys", &self.baggage_keys)
             .finish_non_exhaustive()
     }
 }
@@ -115,6 +129,7 @@ enum Format {
 struct Line {
     format: Format,
     service_name: Option<String>,
+    baggage_keys: Vec<String>,
 }
 
 impl<S> FormatEvent<S, SpanFields> for Line
@@ -128,8 +143,8 @@ where
         event: &Event<'_>,
     ) -> fmt::Result {
         match self.format {
-            Format::Json => json::write(self.service_name.as_deref(), cx, writer, event),
-            Format::Human => human::write(cx, writer, event),
+            Format::Json => json::write(self, cx, writer, event),
+            Format::Human => human::write(self, cx, writer, event),
         }
     }
 }

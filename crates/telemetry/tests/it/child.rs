@@ -187,6 +187,18 @@ fn service() {
 
 #[test]
 #[ignore = "run in a child"]
+fn baggage_keys() {
+    if !is_child() {
+        return;
+    }
+    let _telemetry = builder().baggage_keys(["tenant"]).init().unwrap();
+    let _tenant = throughline_core::baggage::set("tenant", "acme").unwrap().attach();
+    let _secret = throughline_core::baggage::set("secret", "no").unwrap().attach();
+    global::tracer("test").in_span("native", |_| tracing::info!("in native"));
+}
+
+#[test]
+#[ignore = "run in a child"]
 fn unsampled_parent() {
     if !is_child() {
         return;

@@ -3,6 +3,7 @@
 use std::io::Write;
 use std::sync::{Arc, Mutex};
 
+use throughline_core::baggage;
 use throughline_telemetry::Logs;
 use tracing_subscriber::layer::SubscriberExt;
 
@@ -159,4 +160,39 @@ fn an_event_of_the_api_from_inside_its_stack_of_contexts_does_no_harm() {
         text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert!(lines[0].get("trace_id").is_none());
     assert_eq!(lines[1]["trace_id"], "00000000000000000000000000000001");
+}
+
+#[test]
+fn named_members_of_baggage_are_on_each_line_and_no_others() {
+    in_clean_env!();
+    let log = || {
+        tracing::info!("without");
+        let _tenant = baggage::set("tenant", "a\u{1b}[0m\nb").unwrap().attach();
+        let _secret = baggage::set("secret", "no").unwrap().attach();
+        // Not in a trace, and not in a `tracing` span: baggage travels alone as well.
+        tracing::info!(tenant = 7, "with");
+    };
+    let keys = ["tenant", "absent", "tenant"];
+    let text = logged(Logs::json().baggage_keys(keys), log);
+    let lines: Vec<serde_json::Value> =
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert!(lines[0].get("baggage").is_none(), "{text}");
+    assert_eq!(lines[1]["baggage"], serde_json::json!({ "tenant": "a\u{1b}[0m\nb" }));
+    assert_eq!(lines[1]["fields"], serde_json::json!({ "tenant": 7 }));
+
+    let text = logged(Logs::human().baggage_keys(keys), log);
+    assert!(text.ends_with(" with tenant=7 baggage.tenant=\"a\\u{1b}[0m\\nb\"\n"), "{text}");
+    let text = logged(Logs::json(), log);
+    assert!(!text.contains("baggage") && !text.contains("secret"), "{text}");
+}
+
+#[test]
+fn what_spans_are_told_of_baggage_lines_are_told_too() {
+    let sink = Sink::start(Answer::Ok);
+    let output = run("baggage_keys", &[("CODE_ENDPOINT", &sink.url)]);
+    let line = output.line("in native");
+    assert_eq!(line["baggage"], serde_json::json!({ "tenant": "acme" }));
+    let spans = sink.spans();
+    let keys: Vec<_> = spans[0].attributes.iter().map(|pair| pair.key.as_str()).collect();
+    assert_eq!(keys, ["tenant"]);
 }
