@@ -1,6 +1,7 @@
 //! What every boundary can be told, in one place.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use opentelemetry::propagation::TextMapPropagator;
 use opentelemetry::trace::{SpanContext, SpanKind, TraceContextExt, Tracer, TracerProvider};
@@ -26,6 +27,7 @@ pub struct Config {
     tracer: BoundTracer,
     propagation: Propagation,
     trust: Trust,
+    admitted: Arc<[String]>,
     expect_parent: bool,
     ask_sampler: bool,
 }
@@ -43,6 +45,7 @@ impl Config {
             tracer: BoundTracer::new(scope),
             propagation: Propagation::default(),
             trust: Trust::default(),
+            admitted: Arc::default(),
             expect_parent: false,
             ask_sampler: false,
         }
@@ -81,6 +84,18 @@ impl Config {
         self
     }
 
+    /// Lets members of baggage with these keys in from senders whose trace is not continued; none
+    /// unless told otherwise.
+    ///
+    /// Their values are whatever a stranger wrote, and go on to every service below. It is no
+    /// restriction of [`Trust::Continue`], under which all baggage holds.
+    #[must_use]
+    pub fn admit_baggage(mut self, keys: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        let keys = keys.into_iter().map(Into::into);
+        self.admitted = self.admitted.iter().cloned().chain(keys).collect();
+        self
+    }
+
     /// Says that every message here comes from a service that sends its context, so that a
     /// message without one is a break. Its span is a root marked
     /// [`throughline.parent.expected`](semconv::THROUGHLINE_PARENT_EXPECTED).
@@ -104,7 +119,7 @@ impl Config {
     /// Takes the context out of `carrier`: the first step of the law.
     #[inline]
     pub fn extract(&self, carrier: &(impl ReadCarrier + ?Sized)) -> Extraction {
-        Extraction::new(carrier, &self.propagation, self.trust)
+        Extraction::new(carrier, &self.propagation, self.trust, &self.admitted)
     }
 
     /// The same, for a sender who is trusted otherwise than the others: where a boundary looks at
@@ -115,7 +130,7 @@ impl Config {
         carrier: &(impl ReadCarrier + ?Sized),
         trust: Trust,
     ) -> Extraction {
-        Extraction::new(carrier, &self.propagation, trust)
+        Extraction::new(carrier, &self.propagation, trust, &self.admitted)
     }
 
     /// Whether every message should bring its context, as [`expect_parent`](Self::expect_parent)

@@ -1,9 +1,13 @@
 //! The first step of the law: what came with a message, and what becomes of it here.
 
+use std::sync::Arc;
+
 use opentelemetry::Context;
+use opentelemetry::baggage::{Baggage, BaggageExt};
 use opentelemetry::trace::{SpanContext, TraceContextExt, TraceState};
 
 use crate::carrier::ReadCarrier;
+use crate::codec::Malformed;
 use crate::outcome::{Outcome, count_extraction};
 use crate::propagation::{Baggages, Propagation, Read, Reader, Speaks};
 use crate::trust::Trust;
@@ -27,11 +31,14 @@ impl Extraction {
         carrier: &(impl ReadCarrier + ?Sized),
         propagation: &Propagation,
         trust: Trust,
+        admitted: &Arc<[String]>,
     ) -> Self {
         let extraction = match propagation.speaks() {
-            Speaks::W3c(fields) => Extraction::judge(fields.read(carrier, Baggages::Shared), trust),
-            Speaks::Formats => Extraction::of_formats(carrier, propagation, trust),
-            Speaks::Foreign => Extraction::foreign(carrier, propagation, trust),
+            Speaks::W3c(fields) => {
+                Extraction::judge(fields.read(carrier, Baggages::Shared), trust, admitted)
+            }
+            Speaks::Formats => Extraction::of_formats(carrier, propagation, trust, admitted),
+            Speaks::Foreign => Extraction::foreign(carrier, propagation, trust, admitted),
         };
         count_extraction(extraction.outcome);
         extraction
@@ -39,28 +46,32 @@ impl Extraction {
 
     // Always: it is called from two places, and hands back what is large.
     #[inline(always)]
-    fn judge(read: Read, trust: Trust) -> Self {
-        let found = match &read.parent {
+    fn judge(read: Read, trust: Trust, admitted: &Arc<[String]>) -> Self {
+        let outcome = match &read.parent {
             Some(Ok(_)) => Outcome::Continued,
-            Some(Err(reason)) => {
-                tracing::debug!(%reason, "a trace context was refused, the trace restarts");
-                Outcome::Malformed(*reason)
-            }
+            Some(Err(reason)) => Extraction::refused(*reason),
             None => Outcome::Absent,
         };
         match trust {
-            Trust::Continue => {
-                Extraction { parent: read.into_context(), link: None, outcome: found }
-            }
-            Trust::Link | Trust::Ignore => {
-                // Its tracestate stays outside: nobody there decides what is stored here.
-                let remote = read.parent.and_then(Result::ok);
-                let remote = remote.map(|parent| parent.into_span_context(TraceState::NONE));
-                let outcome = if remote.is_some() { Outcome::Untrusted } else { found };
-                let link = remote.filter(|_| trust == Trust::Link).map(Box::new);
-                Extraction { parent: Context::new(), link, outcome }
-            }
+            Trust::Continue => Extraction { parent: read.into_context(), link: None, outcome },
+            Trust::Link | Trust::Ignore => Extraction::restarted(read, trust, admitted, outcome),
         }
+    }
+
+    #[cold]
+    fn refused(reason: Malformed) -> Outcome {
+        tracing::debug!(%reason, "a trace context was refused, the trace restarts");
+        Outcome::Malformed(reason)
+    }
+
+    #[cold]
+    fn restarted(mut read: Read, trust: Trust, admitted: &Arc<[String]>, found: Outcome) -> Self {
+        // Its tracestate stays outside: nobody there decides what is stored here.
+        let remote = read.parent.take().and_then(Result::ok);
+        let remote = remote.map(|parent| parent.into_span_context(TraceState::NONE));
+        let outcome = if remote.is_some() { Outcome::Untrusted } else { found };
+        let link = remote.filter(|_| trust == Trust::Link).map(Box::new);
+        Extraction { parent: admit(&read.into_context(), admitted), link, outcome }
     }
 
     #[cold]
@@ -68,13 +79,15 @@ impl Extraction {
         carrier: &(impl ReadCarrier + ?Sized),
         propagation: &Propagation,
         trust: Trust,
+        admitted: &Arc<[String]>,
     ) -> Self {
-        Extraction::judge_formats(propagation.list().read(carrier, Baggages::Shared), trust)
+        let read = propagation.list().read(carrier, Baggages::Shared);
+        Extraction::judge_formats(read, trust, admitted)
     }
 
     #[inline(never)]
-    fn judge_formats(read: Read, trust: Trust) -> Self {
-        Extraction::judge(read, trust)
+    fn judge_formats(read: Read, trust: Trust, admitted: &Arc<[String]>) -> Self {
+        Extraction::judge(read, trust, admitted)
     }
 
     #[cold]
@@ -82,6 +95,7 @@ impl Extraction {
         carrier: &(impl ReadCarrier + ?Sized),
         propagation: &Propagation,
         trust: Trust,
+        admitted: &Arc<[String]>,
     ) -> Self {
         let parent = propagation.with_foreign(|propagator| {
             propagator.extract_with_context(&Context::new(), &Reader(carrier))
@@ -93,7 +107,7 @@ impl Extraction {
             }
             (false, Trust::Continue) => Extraction { parent, link: None, outcome: Outcome::Absent },
             (valid, Trust::Link | Trust::Ignore) => Extraction {
-                parent: Context::new(),
+                parent: admit(&parent, admitted),
                 link: (valid && trust == Trust::Link).then(|| Box::new(stateless(&remote))),
                 outcome: if valid { Outcome::Untrusted } else { Outcome::Absent },
             },
@@ -111,6 +125,18 @@ impl Extraction {
     pub fn context(&self) -> &Context {
         &self.parent
     }
+}
+
+/// An empty context with the members of `came`'s baggage that have these keys.
+#[cold]
+fn admit(came: &Context, keys: &[String]) -> Context {
+    let mut baggage = Baggage::new();
+    for key in keys {
+        if let Some((value, properties)) = came.baggage().get_with_metadata(key) {
+            baggage.insert_with_metadata(key.clone(), value.clone(), properties.clone());
+        }
+    }
+    if baggage.is_empty() { Context::new() } else { Context::new().with_baggage(baggage) }
 }
 
 fn stateless(remote: &SpanContext) -> SpanContext {

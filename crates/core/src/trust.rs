@@ -9,7 +9,8 @@ pub enum Trust {
     #[default]
     Continue,
     /// A new trace begins, linked to the sender's. The sampler decides anew and the baggage is
-    /// dropped, so that nobody outside decides what is stored here. For a public edge.
+    /// dropped, but for what is [admitted](crate::Config::admit_baggage), so that nobody outside
+    /// decides what is stored here. For a public edge.
     Link,
     /// A new trace begins, as if nothing had come.
     Ignore,

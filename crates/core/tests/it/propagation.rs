@@ -4,11 +4,14 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use opentelemetry::Context;
 use opentelemetry::baggage::BaggageExt;
 use opentelemetry::propagation::text_map_propagator::FieldIter;
-use opentelemetry::propagation::{Extractor, Injector, TextMapPropagator};
+use opentelemetry::propagation::{
+    Extractor, Injector, TextMapCompositePropagator, TextMapPropagator,
+};
 use opentelemetry::trace::{SpanId, TraceContextExt, TraceId};
+use opentelemetry_sdk::propagation::{BaggagePropagator, TraceContextPropagator};
 use throughline_core::codec::baggage::print;
 use throughline_core::codec::traceparent::Malformed;
-use throughline_core::{Config, Outcome, Trust, W3cPropagator};
+use throughline_core::{Config, Format, Formats, Outcome, Trust, W3cPropagator};
 
 const TRACEPARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 
@@ -76,6 +79,40 @@ fn who_is_not_trusted_brings_nothing_in() {
         assert_eq!(extraction.outcome(), Outcome::Untrusted);
         assert!(!extraction.context().span().span_context().is_valid());
         assert!(extraction.context().baggage().is_empty());
+    }
+}
+
+#[test]
+fn who_is_not_trusted_brings_in_the_baggage_that_is_admitted_and_no_more() {
+    let spoken = [
+        config(),
+        Config::new("test", "1").with_propagator(Formats::new([Format::B3, Format::Baggage])),
+        Config::new("test", "1").with_propagator(TextMapCompositePropagator::new(vec![
+            Box::new(TraceContextPropagator::new()),
+            Box::new(BaggagePropagator::new()),
+        ])),
+    ];
+    let came = headers(&[
+        ("traceparent", TRACEPARENT),
+        ("b3", "0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-1"),
+        ("tracestate", "a@b@c=theirs"),
+        ("baggage", "admin=true,campaign=spring;from=mail,experiment=b"),
+    ]);
+    for config in spoken {
+        let config = config.admit_baggage(["campaign"]).admit_baggage(["experiment", "absent"]);
+        for trust in [Trust::Link, Trust::Ignore] {
+            let extraction = config.extract_trusting(&came, trust);
+            assert_eq!(extraction.outcome(), Outcome::Untrusted, "{config:?}");
+            let context = extraction.context();
+            assert!(!context.span().span_context().is_valid());
+            let printed = print(context.baggage()).map(sorted);
+            let wanted = sorted("campaign=spring;from=mail,experiment=b".to_owned());
+            assert_eq!(printed, Some(wanted), "{config:?}");
+            let mut left = HeaderMap::new();
+            config.inject(context, &mut left);
+            assert!(!left.contains_key("tracestate"), "{left:?}");
+        }
+        assert_eq!(config.extract(&came).context().baggage().len(), 3);
     }
 }
 

@@ -169,6 +169,13 @@ impl<H: Hooks, O> StreamConsumer<H, O> {
         self.map(|config| config.trust(trust))
     }
 
+    /// Lets these members of baggage in from senders whose trace is not continued; see
+    /// [`Config::admit_baggage`].
+    #[must_use]
+    pub fn admit_baggage(self, keys: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.map(|config| config.admit_baggage(keys))
+    }
+
     /// Says that every record comes from a service that sends its context, so that one without is
     /// a break; see [`Config::expect_parent`].
     #[must_use]

@@ -70,7 +70,21 @@ impl<F: Framework> HttpServerLayer<F> {
         self.map(|config| config.trust(trust))
     }
 
-    /// The same, decided for each request: by its [peer](RequestInfo::peer), by a header that a
+    /// Lets these members of baggage in from callers whose trace is not continued: a campaign, say,
+    /// or the name of an experiment; see [`Config::admit_baggage`].
+    ///
+    /// ```
+    /// use throughline_tower::ServerLayer;
+    ///
+    /// let layer = ServerLayer::public_edge().admit_baggage(["campaign"]);
+    /// # drop(layer);
+    /// ```
+    #[must_use]
+    pub fn admit_baggage(self, keys: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.map(|config| config.admit_baggage(keys))
+    }
+
+    /// The same as [`trust`](Self::trust), decided for each request: by its [peer](RequestInfo::peer), by a header that a
     /// proxy of one's own sets and takes away from everybody else, by the host.
     ///
     /// What it doesn't see is a proxy in between that passes headers of strangers on: trust a

@@ -67,6 +67,18 @@ async fn a_public_edge_links_its_caller_and_takes_nothing_over() {
 }
 
 #[tokio::test]
+async fn a_public_edge_lets_in_the_baggage_it_is_told_to() {
+    let spans = Spans::new();
+    let edge = ServerLayer::public_edge().with_tracer_provider(&spans.provider);
+    let edge = edge.admit_baggage(["campaign"]);
+    let seen = handled(edge, with(&[("baggage", "admin=true,campaign=spring")])).await;
+    let members: Vec<_> =
+        seen.baggage().iter().map(|(key, (value, _))| (key.as_str(), value.as_str())).collect();
+    assert_eq!(members, [("campaign", "spring")]);
+    assert_eq!(spans.ended()[0].links.len(), 1);
+}
+
+#[tokio::test]
 async fn a_public_edge_lets_nobody_switch_the_sampling_off() {
     let spans = Spans::new();
     let edge = ServerLayer::public_edge().with_tracer_provider(&spans.provider);
