@@ -1,9 +1,11 @@
 //! What axum knows about a request; the life of its span is `throughline-tower`'s.
 
+use std::any::type_name;
 use std::net::SocketAddr;
 
 use axum::extract::{ConnectInfo, MatchedPath};
 use axum::http::Extensions;
+use axum::routing::Route;
 use throughline_tower::{Framework, HttpServerLayer};
 
 /// The layer for an axum router; all it can be told is in [`HttpServerLayer`].
@@ -22,5 +24,11 @@ impl Framework for Axum {
     #[inline]
     fn peer(extensions: &Extensions) -> Option<SocketAddr> {
         extensions.get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(peer)| *peer)
+    }
+
+    // A route calls what is in it when it is polled; `router.rs` has a test that says so. By name,
+    // since a service needn't live as long as the ids of types ask for.
+    fn is_lazy<S>() -> bool {
+        type_name::<S>() == type_name::<Route>()
     }
 }

@@ -4,10 +4,16 @@
 
 use std::net::SocketAddr;
 
+use std::convert::Infallible;
+use std::future::ready;
+use std::sync::{Arc, Mutex};
+
 use axum::Router;
 use axum::body::Body;
-use axum::http::Request;
+use axum::http::{Request, Response};
 use axum::routing::get;
+use opentelemetry::Context;
+use opentelemetry::trace::{TraceContextExt, TraceId};
 use throughline_axum::{ServerLayer, Trust};
 use throughline_core::boundary;
 use throughline_testing::Recorder;
@@ -193,4 +199,29 @@ async fn some_requests_are_excused_from_bringing_a_parent() {
         span.attributes.get(throughline_core::semconv::THROUGHLINE_PARENT_EXPECTED).is_some()
     });
     assert_eq!(marks.collect::<Vec<_>>(), [false, true]);
+}
+
+/// The layer attaches nothing around the call of a route, which is to call nothing by itself.
+#[tokio::test]
+async fn services_below_are_called_in_the_context_too() {
+    let called_in = |seen: Arc<Mutex<Vec<TraceId>>>| {
+        tower::service_fn(move |_: Request<Body>| {
+            let trace = Context::map_current(|current| current.span().span_context().trace_id());
+            seen.lock().expect("a lock").push(trace);
+            ready(Ok::<_, Infallible>(Response::new(Body::empty())))
+        })
+    };
+    let (recorder, seen) = (Recorder::new(), Arc::<Mutex<Vec<TraceId>>>::default());
+    let nested = Router::new().route_service("/inner", called_in(seen.clone()));
+    let app = Router::new()
+        .route_service("/service", called_in(seen.clone()))
+        .nest_service("/nested", nested)
+        .fallback_service(called_in(seen.clone()))
+        .layer(layer(&recorder));
+    for path in ["/service", "/nested/inner", "/nowhere"] {
+        assert_eq!(request(app.clone(), path).await, 200);
+    }
+    let spans: Vec<_> = recorder.spans().iter().map(|span| span.trace_id).collect();
+    let seen: Vec<_> = seen.lock().expect("a lock").iter().map(ToString::to_string).collect();
+    assert_eq!(seen, spans.iter().map(ToString::to_string).collect::<Vec<_>>());
 }

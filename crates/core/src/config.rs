@@ -175,6 +175,13 @@ impl Config {
         })
     }
 
+    /// Carries a message that is not to be recorded: a filtered one. The context that it brought
+    /// is current all the same, and goes on. Where it brought none, whatever is done for it is in a
+    /// trace that isn't sampled.
+    pub fn pass(&self, extraction: Extraction) -> BoundarySpan {
+        BoundarySpan::passing(extraction.parent)
+    }
+
     /// Whether `carrier` holds the context of the outbound span that is current here: an outer
     /// layer of the same client has sent this message already, and a second one lets it pass.
     #[inline]

@@ -35,6 +35,7 @@ pub mod codec;
 pub mod http;
 pub mod messaging;
 pub mod root;
+pub mod rpc;
 pub mod semconv;
 
 mod cache;
@@ -53,7 +54,7 @@ pub use extract::Extraction;
 pub use outcome::{Outcome, Outcomes, outcomes};
 pub use propagation::{Format, Formats, W3cPropagator, set_propagator};
 pub use span::{
-    Boundary, BoundarySpan, Description, End, Entered, HandledRequest, InContext, Process,
+    Boundary, BoundarySpan, Description, End, Entered, Failure, HandledRequest, InContext, Process,
     boundary, error_chain,
 };
 pub use tracer::set_tracer_provider;

@@ -3,7 +3,7 @@
 
 mod foreign;
 mod formats;
-mod fresh;
+pub(crate) mod fresh;
 mod w3c;
 
 use std::any::Any;

@@ -26,6 +26,10 @@ pub const HTTP_REQUEST_RESEND_COUNT: &str = "http.request.resend_count";
 pub const HTTP_RESPONSE_STATUS_CODE: &str = "http.response.status_code";
 /// The template of the route that matched.
 pub const HTTP_ROUTE: &str = "http.route";
+/// What the name of a request's header is appended to, after a dot.
+pub const HTTP_REQUEST_HEADER: &str = "http.request.header";
+/// What the name of a response's header is appended to, after a dot.
+pub const HTTP_RESPONSE_HEADER: &str = "http.response.header";
 /// The path of a request.
 pub const URL_PATH: &str = "url.path";
 /// The query of a request, redacted.
@@ -34,6 +38,8 @@ pub const URL_QUERY: &str = "url.query";
 pub const URL_SCHEME: &str = "url.scheme";
 /// The whole URL of a request, redacted.
 pub const URL_FULL: &str = "url.full";
+/// The template that the URL of a request was made of.
+pub const URL_TEMPLATE: &str = "url.template";
 /// The host that a request was sent to.
 pub const SERVER_ADDRESS: &str = "server.address";
 /// The port that a request was sent to.
@@ -51,6 +57,16 @@ pub const USER_AGENT_ORIGINAL: &str = "user_agent.original";
 
 /// The RPC system of a call, `grpc` for gRPC.
 pub const RPC_SYSTEM_NAME: &str = "rpc.system.name";
+/// The method of a call with its service, `orders.v1.Orders/Place`, else [`OTHER`].
+pub const RPC_METHOD: &str = "rpc.method";
+/// The method as it was called, where [`RPC_METHOD`] is [`OTHER`].
+pub const RPC_METHOD_ORIGINAL: &str = "rpc.method_original";
+/// What the name of a call's header is appended to, after a dot.
+pub const RPC_REQUEST_HEADER: &str = "rpc.request.header";
+/// What the name of an answer's header is appended to, after a dot.
+pub const RPC_RESPONSE_HEADER: &str = "rpc.response.header";
+/// How a call ended, as a word: `OK`, `DEADLINE_EXCEEDED`.
+pub const RPC_STATUS_CODE: &str = "rpc.status_code";
 /// The messaging system of a message: `kafka`, `aws.sqs`.
 pub const MESSAGING_SYSTEM_NAME: &str = "messaging.system.name";
 /// The name of a messaging operation, as its system calls it; it begins the name of the span.

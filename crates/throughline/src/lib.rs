@@ -48,7 +48,8 @@
 //! | feature | module | for |
 //! |---|---|---|
 //! | `axum` | `axum` (and `tower`) | axum routers |
-//! | `tower` | `tower` | any tower service of HTTP |
+//! | `tonic` | `tonic` (and `tower`) | gRPC servers and clients |
+//! | `tower` | `tower` | any tower service of HTTP, and any tower client |
 //! | `reqwest` | `reqwest` | reqwest clients, through `reqwest-middleware` |
 //! | `kafka` | `kafka` | Kafka producers and consumers, through `rdkafka` |
 //! | `task` | `task` | spawned tasks, blocking work, jobs |
@@ -65,8 +66,8 @@ pub use opentelemetry;
 /// The law itself: for those who write a boundary.
 pub use throughline_core as core;
 pub use throughline_core::{
-    Boundary, Outcomes, Propagate, Trust, W3cPropagator, baggage, boundary, outcomes, semconv,
-    set_tracer_provider,
+    Boundary, Failure, Outcomes, Propagate, Trust, W3cPropagator, baggage, boundary, outcomes,
+    semconv, set_tracer_provider,
 };
 
 #[cfg(feature = "axum")]
@@ -87,6 +88,9 @@ pub use throughline_task as task;
 #[cfg(feature = "telemetry")]
 #[doc(inline)]
 pub use throughline_telemetry as telemetry;
+#[cfg(feature = "tonic")]
+#[doc(inline)]
+pub use throughline_tonic as tonic;
 #[cfg(feature = "tower")]
 #[doc(inline)]
 pub use throughline_tower as tower;

@@ -24,7 +24,24 @@
 //! let layer = ServerLayer::public_edge();
 //! ```
 //!
+//! Clients have a layer, too: hyper-util's, a proxy's, whatever takes a request of HTTP.
+//!
+//! ```
+//! # use std::convert::Infallible;
+//! # use http::{Request, Response};
+//! # use http_body_util::Empty;
+//! # use tower::service_fn;
+//! use throughline_tower::ClientLayer;
+//! use tower::ServiceBuilder;
+//!
+//! # let client = service_fn(async |_: Request<()>| Ok::<_, Infallible>(Response::new(Empty::<&[u8]>::new())));
+//! let client = ServiceBuilder::new().layer(ClientLayer::new()).service(client);
+//! # let _ = client;
+//! ```
+//!
 //! # The end of the span
+//!
+//! Of a server:
 //!
 //! | what happens | status | `error.type` |
 //! |---|---|---|
@@ -35,6 +52,12 @@
 //! | the handler, or the body, panics | Error | `panic` |
 //! | the request or its body is dropped: the caller is gone | unset | `cancelled` |
 //!
+//! Of a client: the same with statuses from 400 on, and with the head of the response, unless
+//! [`end_with_body`](ClientLayer::end_with_body) says otherwise.
+//!
+//! A call of gRPC, which either layer tells by its `content-type`, ends with the status in its
+//! trailers; `throughline-tonic` says how.
+//!
 //! A response without a body (`HEAD`, 1xx, 204, 304, or a body that is empty) ends with its head.
 //!
 //! # One span for one request
@@ -44,11 +67,13 @@
 #![forbid(unsafe_code)]
 
 mod extract;
+mod inject;
 mod process;
 
-pub use throughline_core::{Boundary, Trust, boundary};
+pub use throughline_core::http::UrlTemplate;
+pub use throughline_core::{Boundary, Failure, Propagate, Trust, boundary};
 
 pub use process::{
-    Framework, HttpServerLayer, HttpServerService, NoFramework, RequestInfo, ResponseBody,
-    ResponseFuture, ServerLayer,
+    ClientLayer, ClientService, Framework, HttpServerLayer, HttpServerService, NoFramework,
+    RequestInfo, ResponseBody, ResponseFuture, ResponseInfo, ServerLayer,
 };

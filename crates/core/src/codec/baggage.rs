@@ -119,7 +119,7 @@ fn parse_member(member: &[u8]) -> Option<(Key, String, BaggageMetadata)> {
 /// A key, which is one of few.
 fn shared(key: &[u8]) -> Key {
     let made = || Some(Arc::from(std::str::from_utf8(key).ok()?));
-    KEYS.with(|keys| keys.get_or(key, made)).unwrap_or_default().into()
+    Table::get(&KEYS, key, made).unwrap_or_default().into()
 }
 
 /// What is valid UTF-8 once it is decoded, and U+FFFD for what isn't.

@@ -19,7 +19,7 @@ pub struct Host {
 #[must_use]
 #[inline]
 pub fn host(authority: &[u8]) -> Option<Host> {
-    HOSTS.with(|hosts| hosts.get_or(authority, || parse(std::str::from_utf8(authority).ok()?)))
+    Table::get(&HOSTS, authority, || parse(std::str::from_utf8(authority).ok()?))
 }
 
 #[cold]

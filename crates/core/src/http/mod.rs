@@ -8,9 +8,9 @@ mod route;
 pub use crate::cache::shared_str;
 pub use host::{Host, host};
 pub use method::{Method, method};
-pub use redact::{redact_query, redact_text, redact_url};
+pub use redact::{is_secret_header, redact_query, redact_text, redact_url};
 pub(crate) use route::interned;
-pub use route::{Route, route};
+pub use route::{Route, UrlTemplate, route};
 
 use ::http::Version;
 

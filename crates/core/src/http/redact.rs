@@ -5,6 +5,8 @@
 
 use std::borrow::Cow;
 
+use ::http::{HeaderName, header};
+
 const REDACTED: &str = "REDACTED";
 
 const SENSITIVE: [&str; 7] = [
@@ -16,6 +18,30 @@ const SENSITIVE: [&str; 7] = [
     "X-Goog-Signature",
     "sig",
 ];
+
+/// Headers that are never recorded, whoever asks.
+const SECRET_HEADERS: [HeaderName; 5] = [
+    header::AUTHORIZATION,
+    header::PROXY_AUTHORIZATION,
+    header::COOKIE,
+    header::SET_COOKIE,
+    header::SEC_WEBSOCKET_KEY,
+];
+
+/// Parts of the names of other headers that hold credentials: `x-api-key`, `x-amz-security-token`.
+const SECRET_PARTS: [&str; 8] =
+    ["api-key", "apikey", "auth", "credential", "password", "secret", "session", "token"];
+
+/// Whether a header holds what must not be recorded, as far as its name tells.
+///
+/// Baggage is one of them: its members are recorded by name, or not at all.
+#[must_use]
+pub fn is_secret_header(name: &HeaderName) -> bool {
+    let text = name.as_str();
+    SECRET_HEADERS.contains(name)
+        || text == "baggage"
+        || SECRET_PARTS.iter().any(|part| text.contains(part))
+}
 
 /// A query with the values of sensitive keys replaced by `REDACTED`.
 #[must_use]

@@ -16,6 +16,19 @@ pub struct Route {
     pub route: Value,
 }
 
+/// The template of a URL, `/users/{id}`, in the extensions of a request that goes out: its span is
+/// named after it, and `url.template` tells it. Only the caller knows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UrlTemplate(pub Cow<'static, str>);
+
+impl UrlTemplate {
+    /// This template. One that is written in the program costs no allocation.
+    #[must_use]
+    pub fn new(template: impl Into<Cow<'static, str>>) -> Self {
+        UrlTemplate(template.into())
+    }
+}
+
 /// How many names are kept for ever. A router has fewer; whoever takes paths for routes pays for
 /// each of them, but not with memory that never comes back.
 const MAX_INTERNED: usize = 4096;

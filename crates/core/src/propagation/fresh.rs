@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::hash::{BuildHasher, RandomState};
 
-use opentelemetry::trace::SpanId;
+use opentelemetry::trace::{SpanId, TraceId};
 
 thread_local! {
     static STATE: Cell<u64> = Cell::new(RandomState::new().hash_one("span ids"));
@@ -11,7 +11,17 @@ thread_local! {
 
 /// A span id that nobody has, as far as chance goes. Nothing secret hangs on it.
 #[inline]
-pub(super) fn span_id() -> SpanId {
+pub(crate) fn span_id() -> SpanId {
+    SpanId::from(number())
+}
+
+/// The same, of a trace.
+pub(crate) fn trace_id() -> TraceId {
+    TraceId::from(u128::from(number()) << 64 | u128::from(number()))
+}
+
+#[inline]
+fn number() -> u64 {
     // SplitMix64: one addition a step, seeded by the operating system for each thread.
     let state = STATE.get().wrapping_add(0x9E37_79B9_7F4A_7C15);
     STATE.set(state);
@@ -19,7 +29,7 @@ pub(super) fn span_id() -> SpanId {
     id = (id ^ (id >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
     id = (id ^ (id >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
     id ^= id >> 31;
-    SpanId::from(id.max(1))
+    id.max(1)
 }
 
 #[cfg(test)]

@@ -114,7 +114,7 @@ impl Fields {
             // The same, most often, as the message before had: it is made once.
             [list] if baggages == Baggages::Shared => {
                 let parse = || Some(Context::new().with_baggage(baggage::parse([list])?));
-                BAGGAGE_SEEN.with(|seen| seen.get_or(list, parse)).map(Held::Shared)
+                Table::get(&BAGGAGE_SEEN, list, parse).map(Held::Shared)
             }
             _ => baggage::parse(lists).map(Held::Own),
         };

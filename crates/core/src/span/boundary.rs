@@ -1,12 +1,15 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use opentelemetry::trace::{SpanBuilder, SpanKind, SpanRef, Status, TraceContextExt};
-use opentelemetry::{Context, ContextGuard, KeyValue, Value};
+use opentelemetry::trace::{
+    SpanBuilder, SpanContext, SpanKind, SpanRef, Status, TraceContextExt, TraceFlags, TraceState,
+};
+use opentelemetry::{Context, ContextGuard, Key, KeyValue, Value};
 
-use super::handle::{Boundary, State, error_type};
+use super::handle::{Boundary, Failure, State, error_type};
 use super::{Description, Process, outbound};
 use crate::http::redact_text;
+use crate::propagation::fresh;
 use crate::semconv;
 use crate::tracer::{BoundTracer, is_new};
 
@@ -70,6 +73,8 @@ enum Recording {
     /// The context is an outer layer's. Where it is current nothing is attached, since what is
     /// current may be a span, or have baggage, from between the layers.
     Joined,
+    /// Somebody else holds the span, and what is current stays.
+    Apart,
     /// Nothing was started: the context is the sender's own.
     Carried,
     /// Nothing was started, and no sender is followed: the context is empty.
@@ -256,6 +261,28 @@ impl BoundarySpan {
         BoundarySpan::idle(outer.context().clone(), Recording::Joined)
     }
 
+    /// No span, and no context: where somebody else has them, and what is current is right.
+    pub fn apart() -> Self {
+        BoundarySpan::idle(Context::new(), Recording::Apart)
+    }
+
+    /// Carries a message that is not to be recorded, nor what is done for it: a trace that is
+    /// sampled goes on, and one that would begin here is none.
+    pub(crate) fn passing(parent: Context) -> Self {
+        if parent.span().span_context().is_valid() {
+            return BoundarySpan::carry(parent);
+        }
+        // Sampled by nobody, so that nothing below begins a trace of its own either.
+        let none = SpanContext::new(
+            fresh::trace_id(),
+            fresh::span_id(),
+            TraceFlags::NOT_SAMPLED,
+            false,
+            TraceState::NONE,
+        );
+        BoundarySpan::idle(parent.with_remote_span_context(none), Recording::Carried)
+    }
+
     /// No span was to be had.
     #[cold]
     fn unstarted(parent: Context) -> Self {
@@ -287,7 +314,10 @@ impl BoundarySpan {
     /// learn from it that the trace is not sampled.
     #[must_use]
     pub fn is_carried(&self) -> bool {
-        matches!(self.recording, Recording::Carried | Recording::Empty | Recording::Joined)
+        matches!(
+            self.recording,
+            Recording::Carried | Recording::Empty | Recording::Joined | Recording::Apart
+        )
     }
 
     /// The cheap handle for an extension of the message, by which a second layer finds that the
@@ -309,6 +339,27 @@ impl BoundarySpan {
         }
     }
 
+    /// The same, with a key that is made.
+    pub fn add(&self, key: Key, value: impl Into<Value>) {
+        if self.is_recording() {
+            self.context.span().set_attribute(KeyValue::new(key, value));
+        }
+    }
+
+    /// Names the span anew: where it is known at the end only what it is of.
+    pub fn set_name(&self, name: impl Into<Cow<'static, str>>) {
+        if self.is_recording() {
+            self.context.span().update_name(name);
+        }
+    }
+
+    /// Says why the message failed, as its handler would with [`Boundary::fail`].
+    pub fn fail_as(&self, failure: &Failure) {
+        if self.is_recording() {
+            Boundary::of(self.context.clone()).fail_as(failure);
+        }
+    }
+
     /// Runs `f` with the context attached. A panic in it goes on, and is remembered.
     #[inline]
     pub fn enter<T>(&mut self, f: impl FnOnce() -> T) -> T {
@@ -320,12 +371,14 @@ impl BoundarySpan {
 
     /// Attaches the context until [`exit`](Self::exit), for where [`enter`](Self::enter) would move
     /// too much. Without it, as where a panic goes on, the span stays marked as panicked.
+    // Always: three times a request.
     #[doc(hidden)]
-    #[inline]
+    #[inline(always)]
     pub fn entered(&mut self) -> Entered {
         let panicked = std::mem::replace(&mut self.panicked, true);
         let (attached, outbound) = match self.recording {
             Recording::Joined => (self.rejoin(), None),
+            Recording::Apart => (None, None),
             Recording::Alone => {
                 (Some(self.context.clone().attach()), Some(outbound::enter(&self.context)))
             }

@@ -36,6 +36,11 @@ impl Description {
         self.attributes.push(KeyValue::new(Key::from_static_str(key), value));
     }
 
+    /// The same, with a key that is made.
+    pub fn add(&mut self, key: Key, value: impl Into<Value>) {
+        self.attributes.push(KeyValue::new(key, value));
+    }
+
     /// Sets `http.request.method`. The span is a request's: a
     /// [`HandledRequest`](crate::HandledRequest) tells of it, by its name, which is the method, and
     /// the route after a space.

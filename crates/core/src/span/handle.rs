@@ -53,6 +53,39 @@ impl State {
     }
 }
 
+/// Why a message failed, kept from an error: its type, and what it and its causes say.
+///
+/// For a handler that turns its errors into responses: put into the extensions of the response, it
+/// tells the span what the status alone doesn't.
+///
+/// ```
+/// use std::io::Error;
+///
+/// use http::{Response, StatusCode};
+/// use throughline_core::Failure;
+///
+/// fn answer(error: &Error) -> Response<&'static str> {
+///     let mut response = Response::new("sorry");
+///     *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
+///     response.extensions_mut().insert(Failure::new(error));
+///     response
+/// }
+/// # drop(answer(&Error::other("the disk is full")));
+/// ```
+#[derive(Clone, Debug)]
+pub struct Failure {
+    error_type: &'static str,
+    chain: String,
+}
+
+impl Failure {
+    /// What `error` says. Secrets in URLs are redacted.
+    #[must_use]
+    pub fn new<E: Error + ?Sized>(error: &E) -> Self {
+        Failure { error_type: error_type::<E>(), chain: error_chain(error) }
+    }
+}
+
 /// A handle to the span of the message that is being handled, for the handler's own facts.
 ///
 /// Cheap to clone, and good after a spawn. It never ends the span; once the span has ended, or
@@ -135,10 +168,15 @@ impl Boundary {
     /// The first call holds, and later ones say nothing. The span goes on, and ends when its
     /// message does; whatever its boundary would say about the end, a panic too, gives way to this.
     pub fn fail<E: Error + ?Sized>(&self, error: &E) {
-        let (name, chain) = (error_type::<E>(), error_chain(error));
+        self.fail_as(&Failure::new(error));
+    }
+
+    /// The same, for an error that is gone by now.
+    pub fn fail_as(&self, failure: &Failure) {
+        let Failure { error_type: name, chain } = failure;
         let is_first = self.state().is_none_or(|state| {
             state.settle(|span| {
-                span.set_attribute(KeyValue::new(semconv::ERROR_TYPE, name));
+                span.set_attribute(KeyValue::new(semconv::ERROR_TYPE, *name));
                 span.set_status(Status::error(chain.clone()));
             })
         });
@@ -146,7 +184,7 @@ impl Boundary {
             tracing::event!(
                 target: "throughline",
                 tracing::Level::ERROR,
-                { semconv::ERROR_TYPE } = name,
+                { semconv::ERROR_TYPE } = *name,
                 "{chain}"
             );
         }

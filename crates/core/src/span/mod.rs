@@ -8,5 +8,5 @@ mod process;
 
 pub use boundary::{BoundarySpan, End, Entered};
 pub use description::Description;
-pub use handle::{Boundary, HandledRequest, boundary, error_chain};
+pub use handle::{Boundary, Failure, HandledRequest, boundary, error_chain};
 pub use process::{InContext, Process};

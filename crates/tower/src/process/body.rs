@@ -5,54 +5,57 @@ use bytes::Buf;
 use http::StatusCode;
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
-use throughline_core::{Boundary, BoundarySpan, End};
+use throughline_core::rpc::Code;
+use throughline_core::{BoundarySpan, End};
 
-use super::future::end_of;
+use super::exchange::{Exchange, Rest, UNKNOWN, abandoned, end_of, graded};
 
 pin_project! {
-    /// The body of a response, with the request's context current in every poll and in its drop.
+    /// The body of a response, with the exchange's context current in every poll and in its drop.
     /// The span ends where the body does.
     #[derive(Debug)]
     pub struct ResponseBody<B> {
         #[pin]
         inner: Option<B>,
         span: BoundarySpan,
-        status: StatusCode,
-        // How many bytes are left of a body whose length is known.
-        left: Option<u64>,
+        rest: Rest,
     }
 
     impl<B> PinnedDrop for ResponseBody<B> {
         fn drop(this: Pin<&mut Self>) {
             let mut this = this.project();
             if this.inner.is_some() {
-                this.span.enter(|| this.inner.set(None));
-                if *this.left == Some(0) {
+                let span = this.span;
+                span.enter(|| this.inner.set(None));
+                let Rest { left, status, exchange } = *this.rest;
+                if exchange.is_rpc() {
+                    abandoned(span);
+                } else if left == 0 {
                     // A server that has sent every byte it promised doesn't ask for the end.
-                    this.span.finish(end_of(*this.status));
+                    span.finish(end_of(status, exchange));
                 }
             }
         }
     }
 }
 
-impl<B: Body> ResponseBody<B> {
-    /// A body of this length, if one is known and anybody wants to know.
-    pub(super) fn new(
-        inner: B,
-        span: BoundarySpan,
-        status: StatusCode,
-        length: Option<u64>,
-    ) -> Self {
-        ResponseBody { inner: Some(inner), span, status, left: length }
+impl<B> ResponseBody<B> {
+    pub(super) fn new(inner: B, span: BoundarySpan, rest: Rest) -> Self {
+        ResponseBody { inner: Some(inner), span, rest }
+    }
+
+    /// A body whose span somebody else holds.
+    pub(super) fn untouched(inner: B) -> Self {
+        let exchange = Exchange::Served { is_head: false };
+        let rest = Rest { left: UNKNOWN, status: StatusCode::OK, exchange };
+        ResponseBody { inner: Some(inner), span: BoundarySpan::apart(), rest }
     }
 }
 
 /// For layers outside that answer without asking the service.
-impl<B: Body + Default> Default for ResponseBody<B> {
+impl<B: Default> Default for ResponseBody<B> {
     fn default() -> Self {
-        let nobody = BoundarySpan::join(&Boundary::default());
-        ResponseBody::new(B::default(), nobody, StatusCode::OK, None)
+        ResponseBody::untouched(B::default())
     }
 }
 
@@ -67,7 +70,8 @@ impl<B: Body> Body for ResponseBody<B> {
     ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
         let mut this = self.project();
         let Some(mut inner) = this.inner.as_mut().as_pin_mut() else { return Poll::Ready(None) };
-        let entered = this.span.entered();
+        let span = this.span;
+        let entered = span.entered();
         let frame = inner.as_mut().poll_frame(task);
         let is_over = match &frame {
             Poll::Pending => false,
@@ -78,17 +82,23 @@ impl<B: Body> Body for ResponseBody<B> {
             // Nothing more will come out of it: it is dropped while its context is current.
             this.inner.set(None);
         }
-        this.span.exit(entered);
-        if this.span.is_recording() {
-            match &frame {
-                Poll::Ready(Some(Err(_))) => this.span.finish(End::failed_with::<B::Error>()),
-                Poll::Ready(_) if is_over => this.span.finish(end_of(*this.status)),
-                Poll::Ready(Some(Ok(frame))) => {
-                    if let (Some(left), Some(data)) = (this.left.as_mut(), frame.data_ref()) {
-                        *left = left.saturating_sub(data.remaining() as u64);
-                    }
+        span.exit(entered);
+        if span.is_recording()
+            && let Poll::Ready(frame) = &frame
+        {
+            let Rest { left, status, exchange } = this.rest;
+            match frame {
+                Some(Err(_)) => span.finish(End::failed_with::<B::Error>()),
+                frame if exchange.is_rpc() => {
+                    let frame = frame.as_ref().and_then(|frame| frame.as_ref().ok());
+                    heard(frame, is_over, this.rest, span);
                 }
-                Poll::Ready(None) | Poll::Pending => {}
+                _ if is_over => span.finish(end_of(*status, *exchange)),
+                Some(Ok(frame)) if *left != UNKNOWN => {
+                    let sent = frame.data_ref().map_or(0, |data| data.remaining() as u64);
+                    *left = left.saturating_sub(sent);
+                }
+                _ => {}
             }
         }
         frame
@@ -101,4 +111,17 @@ impl<B: Body> Body for ResponseBody<B> {
     fn size_hint(&self) -> SizeHint {
         self.inner.as_ref().map_or_else(|| SizeHint::with_exact(0), Body::size_hint)
     }
+}
+
+/// Ends the span of a call where its status stands: in the trailers, which are the last frame.
+#[inline(never)]
+fn heard<D>(frame: Option<&Frame<D>>, is_over: bool, rest: &Rest, span: &mut BoundarySpan) {
+    let Rest { status, exchange, .. } = *rest;
+    let trailers = frame.and_then(Frame::trailers_ref);
+    if trailers.is_none() && !is_over {
+        return;
+    }
+    let of_http = || (status != StatusCode::OK).then(|| Code::of_http(status));
+    let code = trailers.and_then(Code::of).or_else(of_http).unwrap_or(Code::Unknown);
+    graded(code, exchange, trailers, span);
 }

@@ -1,14 +1,21 @@
 //! The attributes of a server span, as the semantic conventions for HTTP name them.
 
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use http::header::CONTENT_TYPE;
 use http::uri::Scheme;
-use http::{Request, Version};
+use http::{HeaderMap, HeaderValue, Method, Request, Version};
 use opentelemetry::StringValue;
 use throughline_core::http::{
     self as semantics, Host, Route, host, method, protocol_version, redact_query, shared_str,
 };
+use throughline_core::rpc::{self, Side};
 use throughline_core::{Description, semconv};
 
-use super::Framework;
+use super::exchange::{Aside, Exchange};
+use super::forwarded::client_address;
+use super::{Framework, More};
 use crate::extract::RequestHeaders;
 
 /// Room for the attributes below, for the two at the end, and for a few of the handler's.
@@ -17,8 +24,14 @@ const CAPACITY: usize = 14;
 pub(super) fn describe<F: Framework, B>(
     request: &Request<B>,
     headers: &RequestHeaders<'_>,
+    more: Option<&Arc<More>>,
+    exchange: &mut Exchange,
+    aside: &mut Option<Box<Aside>>,
 ) -> Description {
     let (uri, extensions) = (request.uri(), request.extensions());
+    if is_call(request) {
+        return call::<F, B>(request, headers, more, exchange, aside);
+    }
     let method = method(request.method());
     let (name, route) = match F::route(extensions).map(|route| semantics::route(method, route)) {
         Some(Route { name, route }) => (name, Some(route)),
@@ -62,9 +75,83 @@ pub(super) fn describe<F: Framework, B>(
         span.set(semconv::URL_QUERY, query);
     }
     if let Some((address, port)) = peer {
-        span.set(semconv::CLIENT_ADDRESS, address.clone());
+        if more.is_none_or(|more| more.trusted_proxies == 0) {
+            span.set(semconv::CLIENT_ADDRESS, address.clone());
+        }
         span.set(semconv::NETWORK_PEER_ADDRESS, address);
         span.set(semconv::NETWORK_PEER_PORT, i64::from(port));
+    }
+    if let Some(more) = more {
+        add(more, semconv::HTTP_REQUEST_HEADER, request, &mut span);
+    }
+    span
+}
+
+#[cold]
+fn add<B>(more: &More, prefix: &str, request: &Request<B>, span: &mut Description) {
+    let headers = request.headers();
+    if let Some(address) = client_address(headers, more.trusted_proxies) {
+        span.set(semconv::CLIENT_ADDRESS, address);
+    }
+    more.request_headers.describe(prefix, headers, span);
+}
+
+/// Whether a request is a call of gRPC.
+#[inline]
+pub(super) fn is_call<B>(request: &Request<B>) -> bool {
+    // Most requests aren't even this.
+    request.method() == Method::POST && has_call(request.headers())
+}
+
+#[inline(never)]
+fn has_call(headers: &HeaderMap) -> bool {
+    let kind = headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes);
+    let rest = kind.and_then(|kind| kind.strip_prefix(b"application/grpc"));
+    // Not gRPC-Web, whose trailers are a part of the body.
+    matches!(rest, Some([] | [b'+' | b';', ..]))
+}
+
+/// Not inlined, so that requests of HTTP stay as short as they look.
+#[inline(never)]
+fn call<F: Framework, B>(
+    request: &Request<B>,
+    headers: &RequestHeaders<'_>,
+    more: Option<&Arc<More>>,
+    exchange: &mut Exchange,
+    aside: &mut Option<Box<Aside>>,
+) -> Description {
+    let path = request.uri().path();
+    let known = more.and_then(|more| more.methods.as_ref());
+    let method = match known {
+        Some(known) if !known.contains(path.trim_start_matches('/')) => rpc::unknown_method(path),
+        _ => rpc::method(path, Side::Server),
+    };
+    *exchange = Exchange::Answered;
+    if known.is_none() && matches!(method.name, Cow::Owned(_)) {
+        aside.get_or_insert_default().learns = Some(path.into());
+    }
+    let mut span = rpc::describe(method, CAPACITY);
+    span.set(semconv::NETWORK_PROTOCOL_VERSION, protocol_version(request.version()));
+    let headers = headers.described();
+    if let Some(Host { address, port }) = authority(request, headers.host) {
+        span.set(semconv::SERVER_ADDRESS, address);
+        if let Some(port) = port {
+            span.set(semconv::SERVER_PORT, i64::from(port));
+        }
+    }
+    if let Some(agent) = headers.user_agent.and_then(shared_str) {
+        span.set(semconv::USER_AGENT_ORIGINAL, agent);
+    }
+    if let Some(peer) = F::peer(request.extensions()) {
+        let address = StringValue::from(peer.ip().to_string());
+        if more.is_none_or(|more| more.trusted_proxies == 0) {
+            span.set(semconv::CLIENT_ADDRESS, address.clone());
+        }
+        span.set(semconv::NETWORK_PEER_ADDRESS, address);
+        span.set(semconv::NETWORK_PEER_PORT, i64::from(peer.port()));
+    }
+    if let Some(more) = more {
+        add(more, semconv::RPC_REQUEST_HEADER, request, &mut span);
     }
     span
 }
@@ -75,6 +162,8 @@ fn scheme(scheme: Option<&Scheme>) -> &'static str {
     if scheme == Some(&Scheme::HTTPS) { "https" } else { "http" }
 }
 
+// Always, as told in `exchange`.
+#[inline(always)]
 fn authority<B>(request: &Request<B>, host_header: Option<&[u8]>) -> Option<Host> {
     // HTTP/2 has the authority in the target, and often no `host`.
     let target = request.uri().authority().filter(|_| request.version() >= Version::HTTP_2);

@@ -13,6 +13,13 @@ pub trait Framework: Debug + Send + Sync + 'static {
 
     /// The other end of the connection.
     fn peer(extensions: &Extensions) -> Option<SocketAddr>;
+
+    /// Whether the `call` of the service `S` does nothing but make a future: then no context need be
+    /// current in it. `false` unless the framework knows better.
+    #[must_use]
+    fn is_lazy<S>() -> bool {
+        false
+    }
 }
 
 /// No framework: neither routes nor peers are known.

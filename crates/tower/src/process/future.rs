@@ -1,16 +1,17 @@
 use std::pin::Pin;
 use std::task::{Context as Task, Poll, ready};
 
-use http::header::CONTENT_LENGTH;
-use http::{Response, StatusCode};
+use http::Response;
 use http_body::Body;
 use pin_project_lite::pin_project;
-use throughline_core::{BoundarySpan, End, semconv};
+use throughline_core::{BoundarySpan, End};
 
 use super::ResponseBody;
+use super::exchange::{Aside, Exchange, abandoned};
 
 pin_project! {
-    /// The response of an [`HttpServerService`](super::HttpServerService).
+    /// The response of an [`HttpServerService`](super::HttpServerService) or an
+    /// [`ClientService`](super::ClientService).
     #[derive(Debug)]
     #[must_use = "futures do nothing unless polled"]
     pub struct ResponseFuture<F> {
@@ -19,7 +20,8 @@ pin_project! {
         // Moves on to the body with the answer. What `Process` of the core would do, without the
         // way of the answer through it.
         pub(super) span: Option<BoundarySpan>,
-        pub(super) is_head: bool,
+        pub(super) exchange: Exchange,
+        pub(super) aside: Option<Box<Aside>>,
     }
 
     impl<F> PinnedDrop for ResponseFuture<F> {
@@ -29,6 +31,9 @@ pin_project! {
                 && this.future.is_some()
             {
                 span.enter(|| this.future.set(None));
+                if this.exchange.is_rpc() {
+                    abandoned(span);
+                }
             }
         }
     }
@@ -56,10 +61,9 @@ where
         }
         span.exit(entered);
         let result = ready!(result);
-        match this.span.take() {
-            Some(span) => Poll::Ready(answer(result, span, *this.is_head)),
-            None => Poll::Pending,
-        }
+        let Some(span) = this.span.take() else { return Poll::Pending };
+        let exchange = *this.exchange;
+        Poll::Ready(answer(result, span, exchange, this.aside.take()))
     }
 }
 
@@ -67,43 +71,17 @@ where
 fn answer<B: Body, E>(
     result: Result<Response<B>, E>,
     mut span: BoundarySpan,
-    is_head: bool,
+    exchange: Exchange,
+    aside: Option<Box<Aside>>,
 ) -> Result<Response<ResponseBody<B>>, E> {
-    let response = match result {
-        Ok(response) => response,
-        Err(error) => {
+    let response = match (result, aside) {
+        (Ok(response), None) => response,
+        (Ok(response), Some(aside)) => aside.on_head(exchange, response, &span),
+        (Err(error), _) => {
             span.end(End::failed_with::<E>());
             return Err(error);
         }
     };
-    let status = response.status();
-    let mut length = None;
-    if span.is_recording() {
-        let exact = response.body().size_hint().exact();
-        length = exact.or_else(|| content_length(&response));
-        span.set_attribute(semconv::HTTP_RESPONSE_STATUS_CODE, i64::from(status.as_u16()));
-        // A body that has something to come needn't be asked whether it is at its end.
-        let is_over = || exact.is_none_or(|left| left == 0) && response.body().is_end_stream();
-        if is_head || has_no_body(status) || is_over() {
-            // Servers don't poll such a body: its drop must not look like a caller who left.
-            span.finish(end_of(status));
-        }
-    }
-    Ok(response.map(|body| ResponseBody::new(body, span, status, length)))
-}
-
-/// What the head promises of a body that doesn't know its own length, as a proxy's doesn't.
-fn content_length<B>(response: &Response<B>) -> Option<u64> {
-    response.headers().get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
-}
-
-#[inline]
-fn has_no_body(status: StatusCode) -> bool {
-    status.is_informational() || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
-}
-
-/// How a response of this status ends once its body is through.
-#[inline]
-pub(super) fn end_of(status: StatusCode) -> End {
-    if status.is_server_error() { End::failed(status.as_str().to_owned()) } else { End::Completed }
+    let rest = exchange.answered(&response, &mut span);
+    Ok(response.map(|body| ResponseBody::new(body, span, rest)))
 }

@@ -1,13 +1,14 @@
 use std::marker::PhantomData;
 use std::sync::Arc;
 
+use http::HeaderName;
 use opentelemetry::propagation::TextMapPropagator;
 use opentelemetry::trace::{Tracer, TracerProvider};
-use throughline_core::{Config, Trust};
+use throughline_core::{Boundary, Config, Trust};
 use tower_layer::Layer;
 
 use super::settings::Settings;
-use super::{Framework, HttpServerService, NoFramework, RequestInfo};
+use super::{Framework, HttpServerService, More, NoFramework, RequestInfo, ResponseInfo};
 
 /// The layer for any tower service of HTTP.
 pub type ServerLayer = HttpServerLayer<NoFramework>;
@@ -41,8 +42,7 @@ impl<F: Framework> HttpServerLayer<F> {
     #[must_use]
     pub fn new() -> Self {
         let config = Config::new(env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"));
-        let settings = Settings { config, trust_by: None, excused: None };
-        HttpServerLayer { settings: Arc::new(settings), framework: PhantomData }
+        HttpServerLayer { settings: Arc::new(Settings::new(config)), framework: PhantomData }
     }
 
     /// A layer for a public edge: a new trace for each request, linked to the caller's, with the
@@ -137,6 +137,94 @@ impl<F: Framework> HttpServerLayer<F> {
         let settings = Arc::unwrap_or_clone(self.settings);
         let settings = Settings { excused: Some(Arc::new(excused)), ..settings };
         HttpServerLayer { settings: Arc::new(settings), framework: PhantomData }
+    }
+
+    fn tell(self, change: impl FnOnce(&mut More)) -> Self {
+        let mut settings = Arc::unwrap_or_clone(self.settings);
+        settings.tell(change);
+        HttpServerLayer { settings: Arc::new(settings), framework: PhantomData }
+    }
+
+    /// Records only the requests of which `wanted` is true. The others keep their context: what is
+    /// done for them goes on under the caller's span, and where there is none it is in a trace that
+    /// isn't sampled, so that a health check that asks a database begins no traces there.
+    ///
+    /// ```
+    /// use throughline_tower::ServerLayer;
+    ///
+    /// let layer = ServerLayer::new().filter(|request| request.uri().path() != "/health");
+    /// # drop(layer);
+    /// ```
+    #[must_use]
+    pub fn filter(self, wanted: impl Fn(&RequestInfo<'_>) -> bool + Send + Sync + 'static) -> Self {
+        self.tell(|more| more.filter = Some(Arc::new(wanted)))
+    }
+
+    /// Records these headers of requests, as `http.request.header.<name>`; none unless told
+    /// otherwise. Those that hold credentials (`authorization`, `cookie`, whatever is named after a
+    /// token or a key) are refused with a warning.
+    #[must_use]
+    pub fn capture_request_headers(self, names: impl IntoIterator<Item = HeaderName>) -> Self {
+        self.tell(|more| more.request_headers.allow(names))
+    }
+
+    /// The same for headers of responses, as `http.response.header.<name>`.
+    #[must_use]
+    pub fn capture_response_headers(self, names: impl IntoIterator<Item = HeaderName>) -> Self {
+        self.tell(|more| more.response_headers.allow(names))
+    }
+
+    /// Tells the address of the caller, `client.address`, by what this many proxies of one's own
+    /// have written into `Forwarded` or `X-Forwarded-For`; by the connection unless told otherwise.
+    ///
+    /// Give the number that every request comes through. With a larger one callers tell their
+    /// address themselves.
+    #[must_use]
+    pub fn trusted_proxies(self, proxies: usize) -> Self {
+        self.tell(|more| more.trusted_proxies = proxies)
+    }
+
+    /// Answers with the id of the trace in a header of this name, so that a caller can tell it to
+    /// those who look it up; where the request isn't sampled, too.
+    ///
+    /// ```
+    /// use http::HeaderName;
+    /// use throughline_tower::ServerLayer;
+    ///
+    /// let layer = ServerLayer::new().response_header(HeaderName::from_static("x-trace-id"));
+    /// # drop(layer);
+    /// ```
+    #[must_use]
+    pub fn response_header(self, name: HeaderName) -> Self {
+        self.tell(|more| more.trace_id_header = Some(name))
+    }
+
+    /// Calls `tell` with the span of each request that is recorded, before its handler.
+    #[must_use]
+    pub fn on_request(
+        self,
+        tell: impl Fn(&Boundary, &RequestInfo<'_>) + Send + Sync + 'static,
+    ) -> Self {
+        self.tell(|more| more.on_request = Some(Arc::new(tell)))
+    }
+
+    /// Calls `tell` with the span of each request that is recorded, once the head of its response is
+    /// there.
+    #[must_use]
+    pub fn on_response(
+        self,
+        tell: impl Fn(&Boundary, &ResponseInfo<'_>) + Send + Sync + 'static,
+    ) -> Self {
+        self.tell(|more| more.on_response = Some(Arc::new(tell)))
+    }
+
+    /// Names the methods of gRPC that there are, `orders.v1.Orders/Place`: calls of others have the
+    /// method `_OTHER`, whatever callers make up. Without it a method is one that this process has
+    /// answered, and a span of one that it hasn't is named `grpc`.
+    #[must_use]
+    pub fn methods(self, names: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        let names = names.into_iter().map(Into::into);
+        self.tell(|more| more.methods.get_or_insert_default().extend(names))
     }
 
     /// Asks the sampler even where the caller's span is not sampled; see

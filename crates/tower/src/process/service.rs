@@ -9,7 +9,8 @@ use throughline_core::http::{method, route};
 use throughline_core::{Boundary, BoundarySpan};
 use tower_service::Service;
 
-use super::describe::describe;
+use super::describe::{describe, is_call};
+use super::exchange::{Aside, Exchange};
 use super::settings::Settings;
 use super::{Framework, RequestInfo, ResponseBody, ResponseFuture};
 use crate::extract::RequestHeaders;
@@ -19,19 +20,25 @@ use crate::extract::RequestHeaders;
 pub struct HttpServerService<S, F> {
     inner: S,
     settings: Arc<Settings>,
+    is_lazy: bool,
     framework: PhantomData<F>,
 }
 
 impl<S: Clone, F> Clone for HttpServerService<S, F> {
     fn clone(&self) -> Self {
-        let settings = Arc::clone(&self.settings);
-        HttpServerService { inner: self.inner.clone(), settings, framework: PhantomData }
+        HttpServerService {
+            inner: self.inner.clone(),
+            settings: Arc::clone(&self.settings),
+            is_lazy: self.is_lazy,
+            framework: PhantomData,
+        }
     }
 }
 
-impl<S, F> HttpServerService<S, F> {
+impl<S, F: Framework> HttpServerService<S, F> {
     pub(super) fn new(inner: S, settings: Arc<Settings>) -> Self {
-        HttpServerService { inner, settings, framework: PhantomData }
+        let is_lazy = F::is_lazy::<S>();
+        HttpServerService { inner, settings, is_lazy, framework: PhantomData }
     }
 }
 
@@ -53,7 +60,8 @@ where
     // copied once more.
     #[inline(never)]
     fn call(&mut self, mut request: Request<ReqBody>) -> Self::Future {
-        let is_head = request.method() == Method::HEAD;
+        let mut exchange = Exchange::Served { is_head: request.method() == Method::HEAD };
+        let (more, mut aside) = (self.settings.more.as_ref(), None);
         let outer = request.extensions().get::<Boundary>();
         let mut span = match outer.filter(|outer| !outer.has_ended()) {
             Some(first) => {
@@ -70,22 +78,41 @@ where
                         config.extract_trusting(&headers, trust)
                     }
                 };
-                let expect_parent = self.settings.expects_parent::<F, _>(&request);
-                let describe = || describe::<F, _>(&request, &headers);
-                config.receive_expecting(extraction, expect_parent, SpanKind::Server, describe)
+                if more.is_some_and(|more| more.leaves_out::<F, _>(&request)) {
+                    config.pass(extraction)
+                } else {
+                    let expect_parent = self.settings.expects_parent::<F, _>(&request);
+                    let describe =
+                        || describe::<F, _>(&request, &headers, more, &mut exchange, &mut aside);
+                    config.receive_expecting(extraction, expect_parent, SpanKind::Server, describe)
+                }
             }
         };
+        if let Some(more) = more {
+            more.on_request(&span, &RequestInfo::new::<F, _>(&request));
+            let aside: &mut Box<Aside> = aside.get_or_insert_default();
+            aside.more = Some(Arc::clone(more));
+        }
         if let Some(handle) = span.handle() {
             request.extensions_mut().insert(handle);
         }
-        let entered = span.entered();
-        let future = self.inner.call(request);
-        span.exit(entered);
-        ResponseFuture { future: Some(future), span: Some(span), is_head }
+        let future = if self.is_lazy {
+            self.inner.call(request)
+        } else {
+            let entered = span.entered();
+            let future = self.inner.call(request);
+            span.exit(entered);
+            future
+        };
+        ResponseFuture { future: Some(future), span: Some(span), exchange, aside }
     }
 }
 
 fn refine<F: Framework, B>(span: &Boundary, request: &Request<B>) {
+    // The route of a call is its service's, which its method tells already.
+    if is_call(request) {
+        return;
+    }
     if let Some(path) = F::route(request.extensions()) {
         span.refine_route(|| {
             let route = route(method(request.method()), path);

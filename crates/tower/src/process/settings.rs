@@ -7,7 +7,7 @@ use std::sync::Arc;
 use http::{Extensions, HeaderMap, Method, Request, Uri};
 use throughline_core::{Config, Trust};
 
-use super::Framework;
+use super::{Framework, More};
 
 /// A request, as far as it is known before its span is started: what a function looks at that
 /// decides whom to trust, or of whom a context is expected.
@@ -80,7 +80,7 @@ impl fmt::Debug for RequestInfo<'_> {
     }
 }
 
-type Decides<T> = Arc<dyn Fn(&RequestInfo<'_>) -> T + Send + Sync>;
+pub(super) type Decides<T> = Arc<dyn Fn(&RequestInfo<'_>) -> T + Send + Sync>;
 
 /// All that a layer was told.
 #[derive(Clone)]
@@ -88,14 +88,31 @@ pub(crate) struct Settings {
     pub(super) config: Config,
     pub(super) trust_by: Option<Decides<Trust>>,
     pub(super) excused: Option<Decides<bool>>,
+    pub(super) more: Option<Arc<More>>,
 }
 
 impl Settings {
+    pub(super) fn new(config: Config) -> Self {
+        Settings { config, trust_by: None, excused: None, more: None }
+    }
+
+    /// Changes what only some layers are told.
+    pub(super) fn tell(&mut self, change: impl FnOnce(&mut More)) {
+        let mut more = self.more.take().map(Arc::unwrap_or_clone).unwrap_or_default();
+        change(&mut more);
+        self.more = Some(Arc::new(more));
+    }
+
     /// Whether a request has to bring its context.
     #[inline]
     pub(super) fn expects_parent<F: Framework, B>(&self, request: &Request<B>) -> bool {
-        self.config.expects_parent()
-            && !self
+        self.config.expects_parent() && !self.excuses::<F, B>(request)
+    }
+
+    fn excuses<F: Framework, B>(&self, request: &Request<B>) -> bool {
+        // Orchestrators probe it, and have no trace.
+        request.uri().path().starts_with("/grpc.health.v1.Health/")
+            || self
                 .excused
                 .as_ref()
                 .is_some_and(|excused| excused(&RequestInfo::new::<F, B>(request)))

@@ -3,6 +3,8 @@
 #![allow(clippy::expect_used, clippy::panic, clippy::let_underscore_must_use)]
 
 mod bodies;
+mod client;
 mod config;
 mod layers;
+mod more;
 mod spans;

@@ -1,0 +1,6 @@
+//! Calls of every kind, between a tonic server and a tonic client, over a socket.
+
+#![allow(clippy::expect_used, clippy::panic, reason = "a test that cannot go on says so")]
+
+mod calls;
+mod echo;

@@ -1,0 +1,146 @@
+use std::fmt;
+use std::sync::Arc;
+
+use http::Uri;
+use opentelemetry::propagation::TextMapPropagator;
+use opentelemetry::trace::{Tracer, TracerProvider};
+use throughline_core::http::{Host, host};
+use throughline_core::{Config, Propagate};
+use tower_layer::Layer;
+
+use super::ClientService;
+
+/// A layer that carries the trace out of any tower client of HTTP: hyper-util's, tonic's channel, a
+/// proxy's.
+///
+/// Each request has a CLIENT span, and the context of that span in its headers. A call of gRPC is
+/// told from other requests by its `content-type`, and ends with the status in its trailers.
+#[derive(Clone, Debug)]
+pub struct ClientLayer {
+    settings: Arc<Settings>,
+}
+
+/// What is decided by an address.
+type Decides = Arc<dyn Fn(&Uri) -> Propagate + Send + Sync>;
+
+#[derive(Clone)]
+pub(super) struct Settings {
+    pub(super) config: Config,
+    pub(super) propagate_to: Option<Decides>,
+    pub(super) target: Option<Host>,
+    pub(super) ends_with_body: bool,
+}
+
+impl fmt::Debug for Settings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Settings")
+            .field("config", &self.config)
+            .field("target", &self.target)
+            .field("ends_with_body", &self.ends_with_body)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Default for ClientLayer {
+    fn default() -> Self {
+        ClientLayer::new()
+    }
+}
+
+impl ClientLayer {
+    /// A layer that uses OpenTelemetry's global provider and propagator, and may be built before
+    /// they are set. While no propagator is set it speaks W3C Trace Context and W3C Baggage.
+    #[must_use]
+    pub fn new() -> Self {
+        let config = Config::new(env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"));
+        let settings = Settings { config, propagate_to: None, target: None, ends_with_body: false };
+        ClientLayer { settings: Arc::new(settings) }
+    }
+
+    fn change(self, change: impl FnOnce(&mut Settings)) -> Self {
+        let mut settings = Arc::unwrap_or_clone(self.settings);
+        change(&mut settings);
+        ClientLayer { settings: Arc::new(settings) }
+    }
+
+    fn map(self, change: impl FnOnce(Config) -> Config) -> Self {
+        let Settings { config, propagate_to, target, ends_with_body } =
+            Arc::unwrap_or_clone(self.settings);
+        let config = change(config);
+        let settings = Settings { config, propagate_to, target, ends_with_body };
+        ClientLayer { settings: Arc::new(settings) }
+    }
+
+    /// Where requests go whose URI doesn't tell: a channel adds that later. It is told as
+    /// `server.address` and `server.port`.
+    #[must_use]
+    pub fn target(self, uri: &Uri) -> Self {
+        let address = uri.host().and_then(|name| host(name.as_bytes()));
+        let port = uri.port_u16().or(match uri.scheme_str() {
+            Some("https") => Some(443),
+            Some("http") => Some(80),
+            _ => None,
+        });
+        let target = address.map(|host| Host { port, ..host });
+        self.change(|settings| settings.target = target)
+    }
+
+    /// Ends the span of a request with the body of its response; with its head unless told
+    /// otherwise. A call of gRPC always ends with its stream, where its status is.
+    #[must_use]
+    pub fn end_with_body(self, ends_with_body: bool) -> Self {
+        self.change(|settings| settings.ends_with_body = ends_with_body)
+    }
+
+    /// Decides by the address of each request what goes along with it; all unless told otherwise.
+    /// Baggage is not for third parties, and neither are, maybe, the ids of traces.
+    ///
+    /// ```
+    /// use throughline_core::Propagate;
+    /// use throughline_tower::ClientLayer;
+    ///
+    /// let layer = ClientLayer::new().propagate_to(|uri| match uri.host() {
+    ///     Some(host) if host.ends_with(".internal") => Propagate::All,
+    ///     _ => Propagate::TraceOnly,
+    /// });
+    /// # drop(layer);
+    /// ```
+    #[must_use]
+    pub fn propagate_to(self, decide: impl Fn(&Uri) -> Propagate + Send + Sync + 'static) -> Self {
+        self.change(|settings| settings.propagate_to = Some(Arc::new(decide)))
+    }
+
+    /// Asks the sampler even where the current span is not sampled; see [`Config::ask_sampler`].
+    #[must_use]
+    pub fn ask_sampler(self, ask: bool) -> Self {
+        self.map(|config| config.ask_sampler(ask))
+    }
+
+    /// Takes spans from `provider` instead of the global one.
+    #[must_use]
+    pub fn with_tracer_provider<P>(self, provider: &P) -> Self
+    where
+        P: TracerProvider,
+        P::Tracer: Send + Sync + 'static,
+        <P::Tracer as Tracer>::Span: Send + Sync + 'static,
+    {
+        self.map(|config| config.with_tracer_provider(provider))
+    }
+
+    /// Speaks `propagator` instead of the global one.
+    #[must_use]
+    pub fn with_propagator(
+        self,
+        propagator: impl TextMapPropagator + Send + Sync + 'static,
+    ) -> Self {
+        self.map(|config| config.with_propagator(propagator))
+    }
+}
+
+impl<S> Layer<S> for ClientLayer {
+    type Service = ClientService<S>;
+
+    fn layer(&self, inner: S) -> ClientService<S> {
+        ClientService::new(inner, Arc::clone(&self.settings))
+    }
+}

@@ -1,0 +1,8 @@
+//! The life of a span whose request goes out.
+
+mod describe;
+mod layer;
+mod service;
+
+pub use layer::ClientLayer;
+pub use service::ClientService;

@@ -1,0 +1,88 @@
+use std::sync::Arc;
+use std::task::{Context as Task, Poll};
+
+use http::{Method, Request, Response};
+use http_body::Body;
+use opentelemetry::Context;
+use opentelemetry::trace::{SpanKind, TraceContextExt};
+use throughline_core::{Boundary, BoundarySpan};
+use tower_service::Service;
+
+use super::describe::describe;
+use super::layer::Settings;
+use crate::inject::OutgoingHeaders;
+use crate::process::exchange::Exchange;
+use crate::process::{ResponseBody, ResponseFuture};
+
+/// An HTTP client that carries its trace along, from [`ClientLayer`](super::ClientLayer).
+#[derive(Clone, Debug)]
+pub struct ClientService<S> {
+    inner: S,
+    settings: Arc<Settings>,
+}
+
+impl<S> ClientService<S> {
+    pub(super) fn new(inner: S, settings: Arc<Settings>) -> Self {
+        ClientService { inner, settings }
+    }
+}
+
+impl<S, ReqBody, ResBody> Service<Request<ReqBody>> for ClientService<S>
+where
+    S: Service<Request<ReqBody>, Response = Response<ResBody>>,
+    ResBody: Body,
+{
+    type Response = Response<ResponseBody<ResBody>>;
+    type Error = S::Error;
+    type Future = ResponseFuture<S::Future>;
+
+    fn poll_ready(&mut self, task: &mut Task<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(task)
+    }
+
+    #[inline(never)]
+    fn call(&mut self, mut request: Request<ReqBody>) -> Self::Future {
+        let Settings { config, propagate_to, target, ends_with_body } = &*self.settings;
+        let (ends_with_body, is_head) = (*ends_with_body, request.method() == Method::HEAD);
+        let mut exchange = Exchange::Sent { ends_with_body, is_head };
+        if config.is_sent(request.headers()) {
+            // An outer layer of the same client has the span.
+            let future = Some(self.inner.call(request));
+            return ResponseFuture {
+                future,
+                span: Some(BoundarySpan::apart()),
+                exchange,
+                aside: None,
+            };
+        }
+        // Behind a worker task the context is lost, and a request that is passed on still has it.
+        let lost = (!Context::map_current(Context::has_active_span))
+            .then(|| request.extensions().get::<Boundary>().cloned())
+            .flatten();
+        let attached = lost.map(|boundary| boundary.context().clone().attach());
+        let mut span =
+            config.send(SpanKind::Client, || describe(&request, target.as_ref(), &mut exchange));
+        drop(attached);
+        match propagate_to {
+            None => config.inject(span.context(), &mut OutgoingHeaders(request.headers_mut())),
+            Some(propagate_to) => {
+                let propagate = propagate_to(request.uri());
+                let mut headers = OutgoingHeaders(request.headers_mut());
+                config.inject_as(span.context(), &mut headers, propagate);
+            }
+        }
+        if span.is_carried() {
+            let future = Some(self.inner.call(request));
+            return ResponseFuture {
+                future,
+                span: Some(BoundarySpan::apart()),
+                exchange,
+                aside: None,
+            };
+        }
+        let entered = span.entered();
+        let future = self.inner.call(request);
+        span.exit(entered);
+        ResponseFuture { future: Some(future), span: Some(span), exchange, aside: None }
+    }
+}

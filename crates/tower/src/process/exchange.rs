@@ -1,0 +1,197 @@
+//! How an exchange ends, of each kind: what its response says, and where.
+
+use std::sync::Arc;
+
+use http::header::CONTENT_LENGTH;
+use http::{HeaderMap, Response, StatusCode};
+use http_body::Body;
+use throughline_core::rpc::{self, Code, Side};
+use throughline_core::{BoundarySpan, End, Failure, semconv};
+
+use super::More;
+
+/// What a span is of.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Exchange {
+    /// An HTTP request that came in.
+    Served { is_head: bool },
+    /// An HTTP request that goes out. Its span ends with the head of the response, or with its body.
+    Sent { ends_with_body: bool, is_head: bool },
+    /// A gRPC call that came in.
+    Answered,
+    /// A gRPC call that goes out.
+    Called,
+}
+
+/// What a body has still to tell of its exchange.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Rest {
+    /// How many bytes are left of a body whose length is known, else [`UNKNOWN`].
+    pub(super) left: u64,
+    pub(super) status: StatusCode,
+    pub(super) exchange: Exchange,
+}
+
+pub(super) const UNKNOWN: u64 = u64::MAX;
+
+impl Exchange {
+    #[inline]
+    pub(super) fn is_rpc(self) -> bool {
+        matches!(self, Exchange::Answered | Exchange::Called)
+    }
+
+    #[inline]
+    pub(super) fn is_client(self) -> bool {
+        matches!(self, Exchange::Sent { .. } | Exchange::Called)
+    }
+
+    /// Tells the span what the handler has left with the response of its error.
+    #[cold]
+    fn tell_why<B>(self, response: &Response<B>, span: &BoundarySpan) {
+        if let Some(failure) = response.extensions().get::<Failure>()
+            && !self.is_client()
+        {
+            span.fail_as(failure);
+        }
+    }
+
+    /// Tells the span what the head of a response says, and ends it if that is all there will be.
+    #[inline]
+    pub(crate) fn answered<B: Body>(self, response: &Response<B>, span: &mut BoundarySpan) -> Rest {
+        let left = match self {
+            _ if !span.is_recording() => UNKNOWN,
+            Exchange::Served { is_head } => self.told(response, is_head, span),
+            _ => self.answered_otherwise(response, span),
+        };
+        Rest { left, status: response.status(), exchange: self }
+    }
+
+    #[inline(never)]
+    fn answered_otherwise<B: Body>(self, response: &Response<B>, span: &mut BoundarySpan) -> u64 {
+        let status = response.status();
+        match self {
+            Exchange::Served { is_head } => self.told(response, is_head, span),
+            Exchange::Sent { ends_with_body, is_head } => {
+                let version = throughline_core::http::protocol_version(response.version());
+                span.set_attribute(semconv::NETWORK_PROTOCOL_VERSION, version);
+                let left = self.told(response, is_head, span);
+                if !ends_with_body {
+                    span.finish(end_of(status, self));
+                }
+                left
+            }
+            Exchange::Answered | Exchange::Called => {
+                // A proxy that answers itself knows no gRPC.
+                let of_proxy = || {
+                    (status != StatusCode::OK && self.is_client()).then(|| Code::of_http(status))
+                };
+                let code = Code::of(response.headers()).or_else(of_proxy);
+                if code.is_some_and(|code| code != Code::Ok) {
+                    self.tell_why(response, span);
+                }
+                if code.is_some() || response.body().is_end_stream() {
+                    let code = code.unwrap_or(Code::Unknown);
+                    graded(code, self, Some(response.headers()), span);
+                }
+                UNKNOWN
+            }
+        }
+    }
+
+    /// Tells the status, and ends the span of a response without a body. The length of the body.
+    // Always, though it is called from two places: one of them is where every request comes by.
+    #[inline(always)]
+    fn told<B: Body>(self, response: &Response<B>, is_head: bool, span: &mut BoundarySpan) -> u64 {
+        let status = response.status();
+        let exact = response.body().size_hint().exact();
+        span.set_attribute(semconv::HTTP_RESPONSE_STATUS_CODE, i64::from(status.as_u16()));
+        // A body that has something to come needn't be asked whether it is at its end.
+        let is_over = || exact.is_none_or(|left| left == 0) && response.body().is_end_stream();
+        if status.is_server_error() {
+            self.tell_why(response, span);
+        }
+        if is_head || has_no_body(status) || is_over() {
+            // Nobody polls such a body: its drop must not look like a caller who left.
+            span.finish(end_of(status, self));
+        }
+        exact.or_else(|| content_length(response.headers())).unwrap_or(UNKNOWN)
+    }
+}
+
+/// What is rarely to be done with a response.
+#[derive(Debug, Default)]
+pub(crate) struct Aside {
+    pub(super) more: Option<Arc<More>>,
+    /// The path of a call whose method isn't known yet.
+    pub(super) learns: Option<Box<str>>,
+}
+
+impl Aside {
+    #[cold]
+    pub(super) fn on_head<B>(
+        self,
+        exchange: Exchange,
+        mut response: Response<B>,
+        span: &BoundarySpan,
+    ) -> Response<B> {
+        let Aside { more, learns } = self;
+        if let Some(path) = learns {
+            match Code::of(response.headers()) {
+                // Anybody can make up a method, and its name with it.
+                Some(Code::Unimplemented) => span.set_name(rpc::unknown_method("").name),
+                _ => rpc::keep(&path, Side::Server),
+            }
+        }
+        if let Some(more) = more {
+            more.on_head(&mut response, span, exchange.is_rpc());
+        }
+        response
+    }
+}
+
+/// Ends the span of a call. Its message stands where its status does.
+pub(super) fn graded(
+    code: Code,
+    exchange: Exchange,
+    headers: Option<&HeaderMap>,
+    span: &mut BoundarySpan,
+) {
+    if span.is_recording() {
+        span.set_attribute(semconv::RPC_STATUS_CODE, code.as_str());
+        span.finish(code.end(exchange.is_client(), headers));
+    }
+}
+
+/// Says so of a call that nobody waits for any longer.
+#[cold]
+pub(super) fn abandoned(span: &BoundarySpan) {
+    if !std::thread::panicking() {
+        span.set_attribute(semconv::RPC_STATUS_CODE, Code::Cancelled.as_str());
+    }
+}
+
+/// What the head promises of a body that doesn't know its own length, as a proxy's doesn't.
+fn content_length(headers: &HeaderMap) -> Option<u64> {
+    headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
+#[inline]
+fn has_no_body(status: StatusCode) -> bool {
+    status.is_informational() || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
+}
+
+/// How a response of this status ends once its body is through. To a client a status of 400 is an
+/// error as well.
+#[inline(always)]
+pub(super) fn end_of(status: StatusCode, exchange: Exchange) -> End {
+    if status.is_server_error() || exchange.is_client() && status.is_client_error() {
+        failed(status)
+    } else {
+        End::Completed
+    }
+}
+
+#[cold]
+fn failed(status: StatusCode) -> End {
+    End::failed(status.as_str().to_owned())
+}
