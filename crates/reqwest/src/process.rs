@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use http::Extensions;
+use opentelemetry::Context;
 use opentelemetry::propagation::TextMapPropagator;
 use opentelemetry::trace::{SpanKind, Tracer, TracerProvider};
 use reqwest::redirect::Policy;
@@ -79,11 +80,12 @@ impl ClientMiddleware {
         ClientMiddleware { propagate_to: Some(Arc::new(decide)), ..self }
     }
 
-    /// For the client: follows redirects as `reqwest` does, ten at the most, but stops at one that
-    /// leads to where less may go along than [`propagate_to`](Self::propagate_to) allowed for the
-    /// request. The middleware then goes there itself, with what is allowed.
+    /// For the client: follows redirects as `reqwest` does, ten at the most, each with what
+    /// [`propagate_to`](Self::propagate_to) allows for where it leads. The middleware takes the steps
+    /// itself; a client with another policy is left to that.
     ///
-    /// Where the body of a request can't be sent again, the redirect is the answer.
+    /// Where the body of a request would have to be sent again and can't be, the redirect is the
+    /// answer.
     #[must_use]
     pub fn redirect_policy(&self) -> Policy {
         redirect::policy(self.propagate_to.clone())
@@ -124,11 +126,12 @@ impl Middleware for ClientMiddleware {
         extensions: &mut Extensions,
         next: Next<'_>,
     ) -> Result<Response, Error> {
-        if self.config.is_sent(request.headers()) {
-            return next.run(request, extensions).await;
-        }
-        let span = self.config.send(SpanKind::Client, || describe(&request));
+        let is_sent = self.config.is_sent(request.headers());
         let Some(propagate_to) = &self.propagate_to else {
+            if is_sent {
+                return next.run(request, extensions).await;
+            }
+            let span = self.config.send(SpanKind::Client, || describe(&request));
             self.config.inject(span.context(), &mut RequestHeaders(request.headers_mut()));
             if span.is_carried() {
                 return next.run(request, extensions).await;
@@ -137,15 +140,20 @@ impl Middleware for ClientMiddleware {
             let work = async move { next.run(request, extensions).await };
             return ended(span.process(work).await);
         };
-        let context = span.context().clone();
+        // Where an outer middleware has the span, what it put in is still too much for some.
+        let span = (!is_sent).then(|| self.config.send(SpanKind::Client, || describe(&request)));
+        let context = span.as_ref().map_or_else(Context::current, |span| span.context().clone());
         let inject = |request: &mut Request| {
             let propagate = propagate_to(request.url());
             let mut headers = RequestHeaders(request.headers_mut());
             self.config.inject_as(&context, &mut headers, propagate);
         };
         // Boxed: the future of every other request would be as large as this one.
-        let work = Box::pin(redirect::run(request, extensions, next, &**propagate_to, &inject));
-        ended(span.process(work).await)
+        let work = Box::pin(redirect::run(request, extensions, next, &inject));
+        match span {
+            Some(span) => ended(span.process(work).await),
+            None => work.await,
+        }
     }
 }
 

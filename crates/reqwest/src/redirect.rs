@@ -1,33 +1,81 @@
-//! Redirects to where less may go along.
+//! Redirects, while what goes along is decided by where it goes.
+
+use std::cell::Cell;
+use std::pin::Pin;
+use std::task::{Context as Task, Poll};
 
 use http::header::{
     AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, LOCATION,
-    PROXY_AUTHORIZATION, TRANSFER_ENCODING, WWW_AUTHENTICATE,
+    PROXY_AUTHORIZATION, REFERER, TRANSFER_ENCODING, WWW_AUTHENTICATE,
 };
-use http::{Extensions, HeaderName, Method, StatusCode};
+use http::{Extensions, HeaderName, HeaderValue, Method, StatusCode};
+use pin_project_lite::pin_project;
 use reqwest::redirect::Policy;
 use reqwest::{Request, Response, Url};
 use reqwest_middleware::{Error, Next};
-use throughline_core::Propagate;
 
 use crate::process::Decides;
 
 /// As many as `reqwest` follows.
 const MAX_REDIRECTS: usize = 10;
 
+thread_local! {
+    /// Whether the policy has stopped the request that is polled here; `None` where no middleware
+    /// watches.
+    static STOPPED: Cell<Option<bool>> = const { Cell::new(None) };
+}
+
+/// Follows as `reqwest` does, but leaves each step to a middleware that decides what goes along.
 pub(crate) fn policy(propagate_to: Option<Decides>) -> Policy {
     Policy::custom(move |attempt| {
         if attempt.previous().len() > MAX_REDIRECTS {
             return attempt.error("too many redirects");
         }
         let Some(propagate_to) = &propagate_to else { return attempt.follow() };
+        if STOPPED.get().is_some() {
+            // Each of them, and not only where less may go: the middleware has to know what a
+            // request has become on its way.
+            STOPPED.set(Some(true));
+            return attempt.stop();
+        }
+        // Nobody would go on from here.
         let allowed = attempt.previous().first().map(|first| propagate_to(first));
         match allowed.is_some_and(|allowed| propagate_to(attempt.url()) < allowed) {
-            // The middleware goes on from here.
             true => attempt.stop(),
             false => attempt.follow(),
         }
     })
+}
+
+pin_project! {
+    /// A request whose redirects the policy leaves to us; with its response comes whether it did.
+    struct Watched<F> {
+        #[pin]
+        future: F,
+        stopped: bool,
+    }
+}
+
+impl<F: Future> Future for Watched<F> {
+    type Output = (F::Output, bool);
+
+    fn poll(self: Pin<&mut Self>, task: &mut Task<'_>) -> Poll<Self::Output> {
+        /// Puts back what was there, after a panic as well.
+        struct Before(Option<bool>);
+
+        impl Drop for Before {
+            fn drop(&mut self) {
+                STOPPED.set(self.0);
+            }
+        }
+
+        let this = self.project();
+        let before = Before(STOPPED.replace(Some(false)));
+        let output = this.future.poll(task);
+        *this.stopped |= STOPPED.get() == Some(true);
+        drop(before);
+        output.map(|output| (output, *this.stopped))
+    }
 }
 
 /// Runs a request, and goes on where the policy has stopped.
@@ -35,20 +83,17 @@ pub(crate) async fn run(
     mut request: Request,
     extensions: &mut Extensions,
     next: Next<'_>,
-    propagate_to: &(dyn Fn(&Url) -> Propagate + Send + Sync),
     inject: &(dyn Fn(&mut Request) + Send + Sync),
 ) -> Result<Response, Error> {
     for _ in 0..=MAX_REDIRECTS {
         inject(&mut request);
         // What it takes to ask again elsewhere: all of it, where its body can be sent twice.
         let again = request.try_clone().ok_or_else(|| Bodiless::of(&request));
-        let allowed = propagate_to(request.url());
-        let response = next.clone().run(request, extensions).await?;
-        let Some(to) = redirected(&response) else { return Ok(response) };
-        if propagate_to(&to) >= allowed {
-            // The client's own policy has let it be.
-            return Ok(response);
-        }
+        let future = next.clone().run(request, extensions);
+        let (response, stopped) = Watched { future, stopped: false }.await;
+        let response = response?;
+        // A client with another policy has had its own say.
+        let Some(to) = redirected(&response).filter(|_| stopped) else { return Ok(response) };
         match follow(again, response.status(), response.url(), to) {
             Some(following) => request = following,
             None => return Ok(response),
@@ -71,7 +116,7 @@ impl Bodiless {
 }
 
 #[derive(Debug, thiserror::Error)]
-#[error("more than {MAX_REDIRECTS} redirects to where less of the trace may go along")]
+#[error("more than {MAX_REDIRECTS} redirects")]
 struct TooManyRedirects;
 
 /// Where a response sends its reader.
@@ -113,6 +158,22 @@ fn follow(
             request.headers_mut().remove(name);
         }
     }
+    if let Some(referer) = referer(from, &to) {
+        request.headers_mut().insert(REFERER, referer);
+    }
     *request.url_mut() = to;
     Some(request)
+}
+
+/// Where a reader comes from, as `reqwest` tells it: nothing to plain HTTP after HTTPS, and neither
+/// user nor password.
+fn referer(from: &Url, to: &Url) -> Option<HeaderValue> {
+    if to.scheme() == "http" && from.scheme() == "https" {
+        return None;
+    }
+    let mut from = from.clone();
+    from.set_fragment(None);
+    from.set_username("").ok()?;
+    from.set_password(None).ok()?;
+    from.as_str().parse().ok()
 }

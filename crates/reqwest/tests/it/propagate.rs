@@ -1,10 +1,14 @@
 //! What goes along, and to whom: by a redirect neither.
 
+use std::collections::HashMap;
+
 use opentelemetry::baggage::BaggageExt;
+use opentelemetry::propagation::TextMapPropagator;
 use opentelemetry::{Context, KeyValue};
 use reqwest::Url;
+use reqwest::redirect::Policy;
 use reqwest_middleware::{ClientBuilder, ClientWithMiddleware};
-use throughline_core::InContext;
+use throughline_core::{InContext, W3cPropagator};
 use throughline_reqwest::Propagate;
 use throughline_testing::Recorder;
 
@@ -135,4 +139,66 @@ async fn a_client_without_the_policy_takes_all_along() {
         ClientBuilder::new(plain()).with(middleware(&recorder).propagate_to(decide)).build();
     assert_eq!(ask(&client, inside.url("/")).await, 200);
     assert_eq!(context(&outside.head().await), [1, 1], "as the docs say");
+}
+
+#[tokio::test]
+async fn a_client_that_follows_nobody_is_left_to_that() {
+    let outside = Server::start(FINE).await;
+    let port = outside.port;
+    let decide = move |url: &Url| match url.port() == Some(port) {
+        true => Propagate::TraceOnly,
+        false => Propagate::All,
+    };
+    for policy in [Policy::none(), Policy::custom(|attempt| attempt.stop())] {
+        let recorder = Recorder::new();
+        let inside = sends_to(307, &outside).await;
+        let client = reqwest::Client::builder().no_proxy().redirect(policy).build();
+        let middleware = middleware(&recorder).propagate_to(decide);
+        let client = ClientBuilder::new(client.expect("a client")).with(middleware).build();
+        assert_eq!(ask(&client, inside.url("/")).await, 307);
+    }
+}
+
+#[tokio::test]
+async fn what_a_request_became_on_its_way_it_stays() {
+    for (first, second) in [(303, 307), (302, 308)] {
+        let recorder = Recorder::new();
+        let mut outside = Server::start(FINE).await;
+        let mut between = sends_to(second, &outside).await;
+        let inside = sends_to(first, &between).await;
+        let client = client(&recorder, outside.port, Propagate::TraceOnly);
+        assert_eq!(ask(&client, inside.url("/")).await, 200);
+        assert_eq!(context(&between.head().await), [1, 1]);
+        let head = outside.head().await;
+        assert_eq!(context(&head), [1, 0]);
+        assert!(head.text().starts_with("GET /elsewhere "), "{}", head.text());
+        assert!(!head.text().contains("a book"), "{}", head.text());
+        let from = between.url("/elsewhere");
+        assert_eq!(head.values("referer"), [from.as_str()]);
+        the_one(&recorder);
+    }
+}
+
+#[tokio::test]
+async fn an_inner_middleware_lets_no_more_through_because_an_outer_one_was_there() {
+    for flags in ["01", "00"] {
+        for (less, wanted) in [(Propagate::TraceOnly, [1, 0]), (Propagate::Nothing, [0, 0])] {
+            let recorder = Recorder::new();
+            let mut outside = Server::start(FINE).await;
+            let client = ClientBuilder::new(plain())
+                .with(middleware(&recorder))
+                .with(middleware(&recorder).propagate_to(move |_| less))
+                .build();
+            let parent = format!("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-{flags}");
+            let came: HashMap<_, _> = [
+                ("traceparent".to_owned(), parent),
+                ("baggage".to_owned(), "user=alice".to_owned()),
+            ]
+            .into();
+            let context = W3cPropagator::new().extract(&came);
+            let request = client.post(outside.url("/")).send();
+            InContext::new(request, context).await.expect("an answer");
+            assert_eq!(self::context(&outside.head().await), wanted, "{less:?}, flags {flags}");
+        }
+    }
 }
