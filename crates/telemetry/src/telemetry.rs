@@ -9,6 +9,7 @@ use crate::builder::Builder;
 use crate::diag;
 use crate::error::ShutdownError;
 use crate::export::Pipeline;
+use crate::guard;
 use crate::guard::Lineage;
 use crate::install;
 
@@ -104,6 +105,8 @@ impl Telemetry {
 
     fn finish(&mut self) -> Result<(), ShutdownError> {
         self.finished = true;
+        // What it has to say of lost roots, too.
+        guard::flush(Duration::from_secs(1).min(self.shutdown_timeout));
         let Some(pipeline) = &self.pipeline else { return Ok(()) };
         let counts = &pipeline.counts;
         // What the log tells from here on is told by the result all the same.

@@ -3,6 +3,7 @@
 
 use std::fmt::Write as _;
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use opentelemetry::Context;
 use opentelemetry::metrics::MeterProvider;
@@ -36,6 +37,21 @@ impl<S: tracing::Subscriber> Layer<S> for Warnings {
         let mut text = Text(String::new());
         event.record(&mut text);
         self.0.lock().expect("a lock").push(text.0);
+    }
+}
+
+impl Warnings {
+    /// Once there are as many: they are written by a thread of their own.
+    fn wait_for(&self, count: usize) -> Vec<String> {
+        let end = Instant::now() + Duration::from_secs(10);
+        loop {
+            let found = self.0.lock().expect("a lock").clone();
+            if found.len() >= count {
+                return found;
+            }
+            assert!(Instant::now() < end, "{count} warnings expected, got {found:?}");
+            std::thread::yield_now();
+        }
     }
 }
 
@@ -139,8 +155,12 @@ fn a_lost_root_is_warned_of_once_a_minute_with_who_made_it() {
             drop(rig.provider.tracer("a library").start("process-async"));
         }
     });
-    let warnings = warnings.0.lock().expect("a lock");
-    assert_eq!(warnings.len(), 1, "{warnings:?}");
+    // Another name is told after whatever else there would be of the first.
+    with_default(tracing_subscriber::registry().with(warnings.clone()), || {
+        drop(rig.provider.tracer("a library").start("another"));
+    });
+    let warnings = warnings.wait_for(2);
+    assert_eq!(warnings.len(), 2, "{warnings:?}");
     for part in ["process-async", "a library", "trace ", "docs/lost-context.md", "class=task"] {
         assert!(warnings[0].contains(part), "{part} is missing: {}", warnings[0]);
     }
@@ -153,7 +173,7 @@ fn an_unsampled_root_is_warned_of_as_well() {
     with_default(tracing_subscriber::registry().with(warnings.clone()), || {
         drop(rig.provider.tracer("a library").start("process-async"));
     });
-    assert_eq!(warnings.0.lock().expect("a lock").len(), 1);
+    assert_eq!(warnings.wait_for(1).len(), 1);
 }
 
 #[test]
@@ -203,4 +223,43 @@ fn the_counts_are_metrics() {
     assert_eq!(value("throughline.roots", "inbound"), Some(1));
     assert!(value("throughline.extractions", "absent").is_some_and(|count| count > 0));
     assert!(value("throughline.injections", "injected").is_some());
+}
+
+#[test]
+fn one_name_in_two_classes_is_two() {
+    let rig = rig(Sampler::AlwaysOff);
+    let warnings = Warnings::default();
+    with_default(tracing_subscriber::registry().with(warnings.clone()), || {
+        drop(rig.provider.tracer("a library").start("GET /"));
+        let config = config(&rig).expect_parent(true);
+        (0..3).for_each(|_| receive(&config, &[]));
+    });
+    let lost: Vec<_> = rig.lineage.lost_roots();
+    let lost: Vec<_> = lost.iter().map(|it| (&*it.name, it.class, it.count)).collect();
+    assert_eq!(lost, [("GET /", Class::Http, 3), ("GET /", Class::Task, 1)]);
+    let warnings = warnings.wait_for(2);
+    assert!(
+        warnings[0].contains("class=task") && warnings[1].contains("class=http"),
+        "{warnings:?}"
+    );
+}
+
+#[test]
+fn no_name_is_longer_than_what_is_told() {
+    let rig = rig(Sampler::AlwaysOff);
+    drop(rig.provider.tracer("a library").start("ä".repeat(1_000_000)));
+    let lost = rig.lineage.lost_roots();
+    assert_eq!((lost[0].name.len(), lost[0].count), (256, 1));
+}
+
+#[test]
+fn a_root_that_never_ends_is_warned_of_as_well() {
+    let rig = rig(Sampler::AlwaysOn);
+    let warnings = Warnings::default();
+    let open = with_default(tracing_subscriber::registry().with(warnings.clone()), || {
+        rig.provider.tracer("a library").start("consume for ever")
+    });
+    let warning = warnings.wait_for(1).remove(0);
+    assert!(warning.contains("consume for ever") && warning.contains("a library"), "{warning}");
+    drop(open);
 }

@@ -121,6 +121,11 @@ mod readme {}
 #[doc = include_str!("../../../docs/tracing.md")]
 mod tracing_page {}
 
+/// The examples of the page on lost contexts, compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/lost-context.md")]
+mod lost_context {}
+
 /// The examples of the page on clippy's list, compiled.
 #[cfg(all(doctest, feature = "task"))]
 #[doc = include_str!("../../../docs/lint.md")]

@@ -1,15 +1,12 @@
 //! What only a processor knows of a root.
 
-use std::fmt;
-use std::sync::Arc;
 use std::time::Duration;
 
 use opentelemetry::Context;
-use opentelemetry::trace::SpanId;
+use opentelemetry::trace::{Span as _, TraceContextExt};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::trace::{Span, SpanData, SpanProcessor};
-use throughline_core::root::{Attribute, Facts, Kind, Verdict};
 
 use super::Watch;
 
@@ -19,35 +16,37 @@ use super::Watch;
 /// In front and not beside: the SDK copies each span for a second processor.
 #[derive(Debug)]
 pub struct RootDetail<P> {
-    watch: Arc<Watch>,
     inner: P,
 }
 
 impl<P> RootDetail<P> {
-    pub(super) fn new(watch: Arc<Watch>, inner: P) -> Self {
-        RootDetail { watch, inner }
+    pub(super) fn new(inner: P) -> Self {
+        RootDetail { inner }
     }
 }
 
 /// Who made a span, and where.
-struct Described<'a>(&'a SpanData);
-
-impl fmt::Display for Described<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let SpanData { instrumentation_scope: scope, span_context, .. } = self.0;
-        write!(f, "made by {:?} in trace {}", scope.name(), span_context.trace_id())
+fn described(span: &SpanData) -> String {
+    let scope = span.instrumentation_scope.name();
+    // Spans of `tracing` have our layer for a scope; their target is the module they are made in.
+    let target = span.attributes.iter().find(|pair| pair.key.as_str() == "target");
+    let trace = span.span_context.trace_id();
+    match target.filter(|_| scope == env!("CARGO_PKG_NAME")) {
+        Some(target) => format!("made by {:?} in trace {trace}", target.value.as_str()),
+        None => format!("made by {scope:?} in trace {trace}"),
     }
 }
 
 impl<P: SpanProcessor> SpanProcessor for RootDetail<P> {
     fn on_start(&self, span: &mut Span, context: &Context) {
+        if !context.span().span_context().is_valid() {
+            let trace = span.span_context().trace_id();
+            Watch::detail(trace, || span.exported_data().as_ref().map(described));
+        }
         self.inner.on_start(span, context);
     }
 
     fn on_end(&self, span: SpanData) {
-        if span.parent_span_id == SpanId::INVALID {
-            self.look_at(&span);
-        }
         self.inner.on_end(span);
     }
 
@@ -61,18 +60,5 @@ impl<P: SpanProcessor> SpanProcessor for RootDetail<P> {
 
     fn set_resource(&mut self, resource: &Resource) {
         self.inner.set_resource(resource);
-    }
-}
-
-impl<P> RootDetail<P> {
-    fn look_at(&self, span: &SpanData) {
-        let attributes = span.attributes.iter();
-        let facts = Facts::new(
-            Kind::from(&span.span_kind),
-            attributes.map(|pair| (pair.key.as_str(), Attribute::from(&pair.value))),
-        );
-        if facts.judge() == Verdict::Orphan {
-            self.watch.detail(&span.name, facts.class(), &Described(span));
-        }
     }
 }

@@ -2,6 +2,7 @@
 
 mod detail;
 mod instruments;
+mod warn;
 mod watch;
 
 use std::fmt;
@@ -16,6 +17,7 @@ use throughline_core::semconv;
 pub use detail::RootDetail;
 pub use watch::{Lineage, LostRoot};
 
+pub(crate) use warn::flush;
 pub(crate) use watch::Watch;
 
 /// A sampler that counts and names every root that should have had a parent, and leaves the
@@ -67,11 +69,11 @@ impl LineageGuard {
     }
 
     /// Puts a processor in front of `processor` that adds to the warnings what a sampler can't
-    /// know: the scope that made the span, and its trace. Without it the guard warns by itself.
+    /// know: the scope that made the span, or the module of a `tracing` span, and its trace.
     #[must_use]
     pub fn detail<P: SpanProcessor>(&self, processor: P) -> RootDetail<P> {
         self.watch.expect_detail();
-        RootDetail::new(Arc::clone(&self.watch), processor)
+        RootDetail::new(processor)
     }
 }
 
@@ -110,7 +112,7 @@ impl ShouldSample for LineageGuard {
             Verdict::Allowed(why) => self.watch.allowed(why),
             Verdict::Orphan => {
                 let is_recorded = !matches!(result.decision, SamplingDecision::Drop);
-                self.watch.orphan(name, facts.class(), is_recorded);
+                self.watch.orphan(name, facts.class(), trace_id, is_recorded);
             }
         }
         result

@@ -1,18 +1,24 @@
 //! What the guard has counted.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use opentelemetry::metrics::Meter;
+use opentelemetry::trace::TraceId;
 use throughline_core::root::{Allowed, Class};
 
 use super::instruments;
+use super::warn::{Line, warn};
 
-/// How many names are told apart; an attacker who makes up names makes one more entry and no more.
+/// How many names of a class are told apart; an attacker who makes up names makes one more entry and
+/// no more.
 const MAX_NAMES: usize = 128;
+
+/// How much is kept of a name, in bytes.
+const MAX_NAME: usize = 256;
 
 /// Stands for the names beyond.
 const OTHER: &str = "_OTHER";
@@ -20,27 +26,28 @@ const OTHER: &str = "_OTHER";
 /// How often the same root is warned of.
 const INTERVAL: Duration = Duration::from_secs(60);
 
-/// Explains what happened, and what to do.
-const PAGE: &str = "https://github.com/throughline-rs/throughline/blob/main/docs/lost-context.md";
-
 #[derive(Debug, Default)]
 pub(crate) struct Watch {
     inbound: AtomicU64,
     declared: AtomicU64,
     receive_or_settle: AtomicU64,
     orphans: AtomicU64,
-    /// Whether a processor tells of sampled roots, with more than a sampler knows.
+    /// Whether a processor tells of recorded roots, with more than a sampler knows.
     detail: AtomicBool,
-    names: Mutex<BTreeMap<String, Named>>,
+    classes: [Mutex<BTreeMap<String, Named>>; Class::ALL.len()],
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Named {
-    class: Class,
     count: u64,
     warned: Option<Instant>,
     /// How many were counted when the last warning was written.
     told: u64,
+}
+
+thread_local! {
+    /// The root that was just sampled here: its processor is called next, and knows more of it.
+    static DUE: RefCell<Option<(TraceId, Line)>> = const { RefCell::new(None) };
 }
 
 impl Watch {
@@ -57,35 +64,43 @@ impl Watch {
         counter.fetch_add(1, Relaxed);
     }
 
-    pub(super) fn orphan(&self, name: &str, class: Class, is_recorded: bool) {
+    /// Counts a root that should have had a parent, and has it told of if that is due.
+    pub(super) fn orphan(&self, name: &str, class: Class, trace: TraceId, is_recorded: bool) {
         self.orphans.fetch_add(1, Relaxed);
-        let due = self.note(name, class, |named| {
-            named.count += 1;
-            // One that is recorded is told by the processor, which knows more.
-            !(is_recorded && self.detail.load(Relaxed))
-        });
-        if let Some(times) = due {
-            warn(name, class, times, None);
+        let Some(times) = self.note(name, class) else { return };
+        let line = Line { name: cut(name).to_owned(), class, times, described: None };
+        if is_recorded && self.detail.load(Relaxed) {
+            // Taken by nobody while it is borrowed: nothing of others is called meanwhile.
+            let before = DUE.try_with(|due| due.replace(Some((trace, line))));
+            // A span that didn't come to its processor.
+            before.ok().flatten().into_iter().for_each(|(_, line)| warn(line));
+        } else {
+            warn(line);
         }
     }
 
-    /// Tells of a root that was recorded; `described` says who made it, and where.
-    pub(super) fn detail(&self, name: &str, class: Class, described: &dyn fmt::Display) {
-        if let Some(times) = self.note(name, class, |_| true) {
-            warn(name, class, times, Some(described));
+    /// Tells of the root of this trace, if that is due; `describe` says who made it, and where.
+    pub(super) fn detail(trace: TraceId, describe: impl FnOnce() -> Option<String>) {
+        let is_due = |due: &mut Option<(TraceId, Line)>| {
+            due.take_if(|(of, _)| *of == trace).map(|(_, line)| line)
+        };
+        if let Some(line) = DUE.try_with(|due| is_due(&mut due.borrow_mut())).ok().flatten() {
+            warn(Line { described: describe(), ..line });
         }
     }
 
     /// How many there were since the last warning, if one is due.
-    fn note(&self, name: &str, class: Class, tell: impl FnOnce(&mut Named) -> bool) -> Option<u64> {
-        let mut names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
+    fn note(&self, name: &str, class: Class) -> Option<u64> {
+        let names = Class::ALL.iter().position(|one| *one == class).map(|at| &self.classes[at])?;
+        let mut names = names.lock().unwrap_or_else(PoisonError::into_inner);
+        let name = cut(name);
         let key = if names.len() < MAX_NAMES || names.contains_key(name) { name } else { OTHER };
         if !names.contains_key(key) {
-            let fresh = Named { class, count: 0, warned: None, told: 0 };
-            names.insert(key.to_owned(), fresh);
+            names.insert(key.to_owned(), Named::default());
         }
         let named = names.get_mut(key)?;
-        if !tell(named) || named.warned.is_some_and(|warned| warned.elapsed() < INTERVAL) {
+        named.count += 1;
+        if named.warned.is_some_and(|warned| warned.elapsed() < INTERVAL) {
             return None;
         }
         named.warned = Some(Instant::now());
@@ -95,15 +110,8 @@ impl Watch {
     }
 }
 
-fn warn(name: &str, class: Class, times: u64, described: Option<&dyn fmt::Display>) {
-    let described = described.map(|described| format!(", {described}")).unwrap_or_default();
-    tracing::warn!(
-        target: "throughline",
-        root = name,
-        class = %class,
-        times,
-        "a trace is in pieces: the span {name:?} has lost its parent{described}; see {PAGE}"
-    );
+fn cut(name: &str) -> &str {
+    &name[..name.floor_char_boundary(MAX_NAME)]
 }
 
 /// What a [`LineageGuard`](super::LineageGuard) has counted since it was made. Cheap to clone.
@@ -114,7 +122,8 @@ pub struct Lineage(Arc<Watch>);
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct LostRoot {
-    /// The name of the spans; `_OTHER` for all names after the first 128.
+    /// The name they were started with, its first 256 bytes; `_OTHER` for all names of a class after
+    /// the first 128.
     pub name: String,
     /// The boundary that lost the context, as far as a span tells.
     pub class: Class,
@@ -136,13 +145,16 @@ impl Lineage {
     /// The same by name, the most frequent first.
     #[must_use]
     pub fn lost_roots(&self) -> Vec<LostRoot> {
-        let names = self.0.names.lock().unwrap_or_else(PoisonError::into_inner);
-        let lost = names.iter().map(|(name, named)| LostRoot {
-            name: name.clone(),
-            class: named.class,
-            count: named.count,
+        let lost = Class::ALL.iter().zip(&self.0.classes).flat_map(|(class, names)| {
+            let names = names.lock().unwrap_or_else(PoisonError::into_inner);
+            let of = |(name, named): (&String, &Named)| LostRoot {
+                name: name.clone(),
+                class: *class,
+                count: named.count,
+            };
+            names.iter().map(of).collect::<Vec<_>>()
         });
-        let mut lost: Vec<_> = lost.filter(|root| root.count > 0).collect();
+        let mut lost: Vec<_> = lost.collect();
         lost.sort_by_key(|root| std::cmp::Reverse(root.count));
         lost
     }

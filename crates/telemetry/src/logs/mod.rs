@@ -5,6 +5,7 @@ mod human;
 mod ids;
 mod json;
 
+use std::borrow::Cow;
 use std::fmt;
 
 use tracing::level_filters::LevelFilter;
@@ -27,7 +28,8 @@ use fields::SpanFields;
 /// written, and cost nothing otherwise; a request whose span isn't recorded, as one that isn't
 /// sampled, leaves them out.
 ///
-/// `RUST_LOG` decides what is logged; `info` unless set. It has no say over what is exported as
+/// `RUST_LOG` decides what is logged; `info` unless set. Where it names modules only, the warnings of
+/// Throughline (its target is `throughline`) are logged, too. It has no say over what is exported as
 /// spans: see [`SpanFilter`](crate::SpanFilter).
 #[must_use = "settings do nothing until they are made a layer, or given to a builder"]
 pub struct Logs {
@@ -114,10 +116,21 @@ impl fmt::Debug for Logs {
 fn filter() -> EnvFilter {
     let builder = || EnvFilter::builder().with_default_directive(LevelFilter::INFO.into());
     let value = std::env::var(EnvFilter::DEFAULT_ENV).unwrap_or_default();
-    builder().parse(&value).unwrap_or_else(|error| {
+    builder().parse(with_ours(&value)).unwrap_or_else(|error| {
         diag::warn(&format!("RUST_LOG={value:?} is ignored and `info` logged: {error}"));
         builder().parse_lossy("")
     })
+}
+
+/// Who names only modules of his own wants to read of those, and not to miss that a trace is in
+/// pieces; a level for all, `off` too, is meant for us as well.
+fn with_ours(directives: &str) -> Cow<'_, str> {
+    let mut parts = directives.split(',').map(str::trim);
+    let is_for_all = parts.any(|part| part.is_empty() || part.parse::<LevelFilter>().is_ok());
+    if is_for_all || directives.contains("throughline") {
+        return Cow::Borrowed(directives);
+    }
+    Cow::Owned(format!("throughline=warn,{directives}"))
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -145,6 +158,26 @@ where
         match self.format {
             Format::Json => json::write(self, cx, writer, event),
             Format::Human => human::write(self, cx, writer, event),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::with_ours;
+
+    #[test]
+    fn our_warnings_are_left_out_only_by_who_means_it() {
+        let cases = [
+            ("", ""),
+            ("off", "off"),
+            ("error,orders=info", "error,orders=info"),
+            ("orders=debug,throughline=off", "orders=debug,throughline=off"),
+            ("orders=info", "throughline=warn,orders=info"),
+            ("orders, hyper=warn", "throughline=warn,orders, hyper=warn"),
+        ];
+        for (given, wanted) in cases {
+            assert_eq!(with_ours(given), wanted);
         }
     }
 }

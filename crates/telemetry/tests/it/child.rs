@@ -199,6 +199,15 @@ fn baggage_keys() {
 
 #[test]
 #[ignore = "run in a child"]
+fn a_layer_that_asks() {
+    if !is_child() {
+        return;
+    }
+    crate::own_registry::a_layer_that_asks(builder());
+}
+
+#[test]
+#[ignore = "run in a child"]
 fn unsampled_parent() {
     if !is_child() {
         return;

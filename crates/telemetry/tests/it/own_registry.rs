@@ -12,6 +12,7 @@ use opentelemetry::trace::{TraceFlags, Tracer, TracerProvider};
 use throughline_telemetry::{Builder, Logs, SpanFilter, otel_layer};
 use tracing::level_filters::LevelFilter;
 use tracing::{Event, Instrument, Subscriber};
+use tracing_opentelemetry::OpenTelemetrySpanExt;
 use tracing_subscriber::Layer;
 use tracing_subscriber::layer::{Context, SubscriberExt};
 
@@ -199,4 +200,58 @@ fn the_exporters_own_requests_are_not_traced() {
     let sink = Sink::start(Answer::Ok);
     run("traced_exporter", &[("CODE_ENDPOINT", &sink.url)]);
     assert_eq!(sink.names(), ["work"]);
+}
+
+/// Reads the ids of the span of `tracing` that is current, as many do: that locks it.
+struct Asks;
+
+impl<S: tracing::Subscriber> tracing_subscriber::Layer<S> for Asks {
+    fn on_event(&self, _: &tracing::Event<'_>, _: tracing_subscriber::layer::Context<'_, S>) {
+        drop(tracing::Span::current().context());
+    }
+}
+
+/// In a child: roots that have lost their parent, under a layer that asks for the ids.
+pub(crate) fn a_layer_that_asks(builder: Builder) {
+    #[expect(clippy::disallowed_methods, reason = "it ends a test that would hang")]
+    std::thread::spawn(|| {
+        std::thread::sleep(std::time::Duration::from_secs(30));
+        eprintln!("it hangs");
+        std::process::exit(3);
+    });
+    let telemetry = builder.build().unwrap();
+    let layer = otel_layer(telemetry.tracer_provider(), SpanFilter::default());
+    let registry = tracing_subscriber::registry().with(layer).with(Asks).with(Logs::json().layer());
+    tracing::subscriber::set_global_default(registry).unwrap();
+    telemetry.set_globals();
+    let outer = tracing::info_span!("process-async");
+    outer.in_scope(|| tracing::info!("within"));
+    drop(outer);
+    drop(tracing::info_span!("process-async", again = true));
+    telemetry.shutdown().unwrap();
+}
+
+#[test]
+fn who_logs_his_own_modules_is_told_of_a_trace_in_pieces() {
+    for (level, is_told) in [("it=info", true), ("off", false), ("it=info,throughline=off", false)]
+    {
+        let env = [("OTEL_TRACES_EXPORTER", "none"), ("RUST_LOG", level)];
+        let output = run("a_layer_that_asks", &env);
+        assert_eq!(output.has_line_with("has lost its parent"), is_told, "{level}");
+    }
+}
+
+#[test]
+fn the_guard_holds_no_lock_that_a_layer_of_the_log_wants() {
+    for env in [
+        ("OTEL_TRACES_EXPORTER", "none"),
+        ("OTEL_TRACES_SAMPLER", "always_off"),
+        ("OTEL_TRACES_SAMPLER", "always_on"),
+    ] {
+        let sink = Sink::start(Answer::Ok);
+        let output = run("a_layer_that_asks", &[("CODE_ENDPOINT", &sink.url), env]);
+        assert!(output.has_line_with("has lost its parent"), "{env:?}: {}", output.stdout);
+        let is_told = output.has_line_with("made by \"it::own_registry\" in trace");
+        assert_eq!(is_told, env.1 == "always_on", "{env:?}: {}", output.stdout);
+    }
 }
