@@ -54,6 +54,49 @@ async fn under_our_layer_it_makes_no_span_wherever_it_stands() {
     }
 }
 
+/// A root outside, a child inside: of the span that somebody gave it.
+const AROUND: [(bool, &str); 2] = [
+    (
+        true,
+        // A trace of its own for each request, and ours goes on all the same.
+        "
+        INTERNAL http-request
+        SERVER GET /orders/{id}
+          INTERNAL reserve
+          CLIENT POST
+        ",
+    ),
+    (
+        false,
+        "
+        SERVER GET /orders/{id}
+          INTERNAL http-request
+            INTERNAL reserve
+            CLIENT POST
+        ",
+    ),
+];
+
+#[tokio::test]
+async fn a_span_that_somebody_made_for_it_is_as_any_other_of_theirs() {
+    for (is_outside, tree) in AROUND {
+        let parts = Parts::new();
+        let registry = tracing_subscriber::registry().with(parts.otel_layer());
+        let _default = tracing::subscriber::set_default(registry);
+        let made = || {
+            TraceLayer::new_for_http()
+                .make_span_with(|_: &axum::http::Request<_>| tracing::info_span!("http-request"))
+        };
+        let app = match is_outside {
+            true => routes(&parts).layer(parts.layer()).layer(made()),
+            false => routes(&parts).layer(made()).layer(parts.layer()),
+        };
+        get(&app, "01").await;
+        parts.recorder.assert_tree(tree);
+        parts.assert_sent_by("POST");
+    }
+}
+
 #[tokio::test]
 async fn under_a_foreign_layer_it_makes_a_root_outside_and_a_child_inside() {
     let trees = [
