@@ -9,9 +9,9 @@ use opentelemetry::trace::{SpanId, TraceContextExt};
 use crate::carrier::{ReadCarrier, WriteCarrier};
 use crate::outcome::count_injection;
 use crate::propagation::{
-    Baggages, Format, Propagation, Read, Reader, Speaks, W3cPropagator, Writer,
+    Baggages, Format, Propagation, Read, Reader, Speaks, W3cPropagator, Writer, clear_b3,
 };
-use crate::span::outbound;
+use crate::span::inside;
 use crate::trust::Propagate;
 
 const BAGGAGE: HeaderName = HeaderName::from_static("baggage");
@@ -24,7 +24,7 @@ pub(crate) fn inject(
 ) {
     let had_trace = match propagation.speaks() {
         Speaks::W3c(fields) => fields.write_onward(context, carrier),
-        Speaks::Formats => propagation.list().write(context, carrier),
+        Speaks::Formats => propagation.list().write_onward(context, carrier),
         Speaks::Foreign => foreign(propagation, context, carrier),
     };
     count_injection(had_trace);
@@ -51,6 +51,9 @@ pub(crate) fn inject_as(
                 Speaks::Formats => {
                     let formats = propagation.list().iter();
                     clear(formats.flat_map(Format::fields).copied(), carrier);
+                    if propagation.list().speaks_b3() {
+                        clear_b3(carrier);
+                    }
                 }
                 Speaks::Foreign => {
                     propagation.with_foreign(|propagator| clear(propagator.fields(), carrier));
@@ -70,7 +73,7 @@ fn clear<'a>(fields: impl Iterator<Item = &'a str>, carrier: &mut (impl WriteCar
 
 #[inline]
 pub(crate) fn is_sent(propagation: &Propagation, carrier: &(impl ReadCarrier + ?Sized)) -> bool {
-    let current = outbound::current();
+    let current = inside::outbound();
     if current == SpanId::INVALID {
         return false;
     }

@@ -14,6 +14,7 @@ use opentelemetry::propagation::TextMapPropagator;
 
 pub(crate) use foreign::{Reader, Writer};
 use formats::List;
+pub(crate) use formats::clear_b3;
 pub use formats::{Format, Formats, set_propagator};
 pub use w3c::W3cPropagator;
 pub(crate) use w3c::{Baggages, Fields, Read};

@@ -41,9 +41,10 @@ impl Default for ClientMiddleware {
 }
 
 impl ClientMiddleware {
-    /// A middleware that uses OpenTelemetry's global provider and propagator, and may be built
-    /// before they are set. While no propagator is set it speaks W3C Trace Context and W3C
-    /// Baggage.
+    /// A middleware that uses OpenTelemetry's global provider and the formats of its global
+    /// propagator, and may be built before they are set. While no propagator is set it speaks W3C
+    /// Trace Context and W3C Baggage. One that restricts what it speaks has to be
+    /// [given](Self::with_propagator).
     #[must_use]
     pub fn new() -> Self {
         let config = Config::new(env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"));
@@ -126,21 +127,35 @@ impl Middleware for ClientMiddleware {
         extensions: &mut Extensions,
         next: Next<'_>,
     ) -> Result<Response, Error> {
-        let is_sent = self.config.is_sent(request.headers());
-        let Some(propagate_to) = &self.propagate_to else {
-            if is_sent {
-                return next.run(request, extensions).await;
-            }
-            let span = self.config.send(SpanKind::Client, || describe(&request));
-            self.config.inject(span.context(), &mut RequestHeaders(request.headers_mut()));
-            if span.is_carried() {
-                return next.run(request, extensions).await;
-            }
-            // In a block: the call that makes the future is in the context as well.
-            let work = async move { next.run(request, extensions).await };
-            return ended(span.process(work).await);
-        };
+        if let Some(propagate_to) = &self.propagate_to {
+            // Boxed: the future of every other request would be as large as this one.
+            return Box::pin(self.send_to(propagate_to, request, extensions, next)).await;
+        }
+        if self.config.is_sent(request.headers()) {
+            return next.run(request, extensions).await;
+        }
+        let span = self.config.send(SpanKind::Client, || describe(&request));
+        self.config.inject(span.context(), &mut RequestHeaders(request.headers_mut()));
+        if span.is_carried() {
+            return next.run(request, extensions).await;
+        }
+        // In a block: the call that makes the future is in the context as well.
+        let work = async move { next.run(request, extensions).await };
+        ended(span.process(work).await)
+    }
+}
+
+impl ClientMiddleware {
+    /// Sends a request with what may go to its address, and to wherever it is sent on.
+    async fn send_to(
+        &self,
+        propagate_to: &Decides,
+        request: Request,
+        extensions: &mut Extensions,
+        next: Next<'_>,
+    ) -> Result<Response, Error> {
         // Where an outer middleware has the span, what it put in is still too much for some.
+        let is_sent = self.config.is_sent(request.headers());
         let span = (!is_sent).then(|| self.config.send(SpanKind::Client, || describe(&request)));
         let context = span.as_ref().map_or_else(Context::current, |span| span.context().clone());
         let inject = |request: &mut Request| {
@@ -148,8 +163,7 @@ impl Middleware for ClientMiddleware {
             let mut headers = RequestHeaders(request.headers_mut());
             self.config.inject_as(&context, &mut headers, propagate);
         };
-        // Boxed: the future of every other request would be as large as this one.
-        let work = Box::pin(redirect::run(request, extensions, next, &inject));
+        let work = redirect::run(request, extensions, next, &inject);
         match span {
             Some(span) => ended(span.process(work).await),
             None => work.await,

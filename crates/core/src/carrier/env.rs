@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::fmt;
 
 use http::HeaderName;
+use opentelemetry::propagation::Extractor;
 
 use super::ReadCarrier;
 
@@ -90,6 +91,17 @@ impl ReadCarrier for EnvCarrier {
 
     fn names(&self) -> Vec<&str> {
         self.0.iter().map(|(key, _)| key.as_str()).collect()
+    }
+}
+
+/// For propagators of others.
+impl Extractor for EnvCarrier {
+    fn get(&self, key: &str) -> Option<&str> {
+        self.0.iter().find(|(name, _)| is_key_of(name, key))?.1.to_str()
+    }
+
+    fn keys(&self) -> Vec<&str> {
+        self.names()
     }
 }
 

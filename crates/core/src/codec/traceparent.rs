@@ -82,16 +82,16 @@ pub fn parse(value: &[u8]) -> Result<TraceParent, Malformed> {
 /// ```
 #[must_use]
 pub fn print(context: &SpanContext) -> Printed {
-    print_as(context, context.span_id())
+    print_as(context, context.span_id(), 0)
 }
 
-/// The same, with another span of that trace.
+/// The same, with another span of that trace, and with `more` flags.
 #[inline]
-pub(crate) fn print_as(context: &SpanContext, span: SpanId) -> Printed {
+pub(crate) fn print_as(context: &SpanContext, span: SpanId, more: u8) -> Printed {
     let mut out = *b"00-00000000000000000000000000000000-0000000000000000-00";
     put(&mut out[3..35], &context.trace_id().to_bytes());
     put(&mut out[36..52], &span.to_bytes());
-    out[54] += context.trace_flags().to_u8() & KNOWN_FLAGS;
+    out[54] += (context.trace_flags().to_u8() | more) & KNOWN_FLAGS;
     Printed(out)
 }
 

@@ -34,7 +34,7 @@ pub struct Parsed {
 }
 
 /// A list with members that OpenTelemetry's [`TraceState`] refuses, as a value in the context.
-#[derive(Debug, PartialEq)]
+#[derive(Debug, Default, PartialEq)]
 pub struct Unheld {
     held: TraceState,
     /// Every member as it came, and whether it is one of the refused.
@@ -81,8 +81,8 @@ pub fn parse<'a>(values: impl IntoIterator<Item = &'a [u8]>) -> Option<Parsed> {
 /// Prints the header, or `None` if it would be empty: an empty `tracestate` is refused by some
 /// carriers (SQS) and means nothing to the others.
 ///
-/// Where the list was changed since it came (by a sampler, say), the members that OpenTelemetry
-/// couldn't hold follow the changed ones. Of more than [`MAX_BYTES`] whole members are left out, as
+/// Where the list was changed since it came (by a sampler, say), what is new or changed comes first,
+/// and the rest in the order in which it came. Of more than [`MAX_BYTES`] whole members are left out, as
 /// the specification says: those longer than 128 bytes, then those at the end.
 #[must_use]
 pub fn print(state: &TraceState, unheld: Option<&Unheld>) -> Option<String> {
@@ -102,11 +102,19 @@ pub fn print(state: &TraceState, unheld: Option<&Unheld>) -> Option<String> {
             list.members.iter().for_each(|(member, _)| push(&[member]));
         }
         _ => {
+            let came: &[(String, bool)] = unheld.map_or(&[], |list| &list.members);
+            let is = |member: &str, (key, value): (&str, &str)| {
+                member.split_once('=') == Some((key, value))
+            };
             // What a program put into its own state was checked less strictly than this.
             let valid = state.into_iter().filter(|(key, value)| is_key(key) && is_value(value));
-            valid.for_each(|(key, value)| push(&[key, "=", value]));
-            let refused = unheld.iter().flat_map(|list| &list.members).filter(|member| member.1);
-            refused.for_each(|(member, _)| push(&[member]));
+            let changed = valid.filter(|pair| !came.iter().any(|(member, _)| is(member, *pair)));
+            changed.for_each(|(key, value)| push(&[key, "=", value]));
+            for (member, is_refused) in came {
+                if *is_refused || state.into_iter().any(|pair| is(member, pair)) {
+                    push(&[member]);
+                }
+            }
         }
     }
     if out.len() > MAX_BYTES {

@@ -1,16 +1,16 @@
 //! The formats a context travels in, and lists of them, over any carrier and as a
 //! [`TextMapPropagator`].
 
-use std::hash::{BuildHasher, RandomState};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use http::HeaderName;
 use opentelemetry::propagation::text_map_propagator::FieldIter;
 use opentelemetry::propagation::{Extractor, Injector, TextMapPropagator};
-use opentelemetry::trace::{SpanContext, SpanId, TraceContextExt, TraceFlags, TraceId};
+use opentelemetry::trace::{SpanContext, SpanId, TraceContextExt, TraceFlags, TraceId, TraceState};
 use opentelemetry::{Context, global};
 
-use super::w3c::{Baggages, Fields, FromExtractor, Read, ToInjector};
+use super::fresh;
+use super::w3c::{Baggages, Fields, FromExtractor, Read, ToInjector, onward};
 use crate::carrier::{ReadCarrier, WriteCarrier};
 use crate::codec::traceparent::TraceParent;
 use crate::codec::{Malformed, Sampling, b3, xray};
@@ -109,6 +109,10 @@ impl List {
         self.0.contains(&Some(format))
     }
 
+    pub(crate) fn speaks_b3(self) -> bool {
+        self.has(Format::B3) || self.has(Format::B3Multi)
+    }
+
     /// The headers of W3C, if it has no others.
     pub(crate) fn as_w3c(self) -> Option<Fields> {
         let is_w3c = |format| matches!(format, Format::TraceContext | Format::Baggage);
@@ -171,11 +175,27 @@ impl List {
         context: &Context,
         carrier: &mut (impl WriteCarrier + ?Sized),
     ) -> bool {
-        if let Some(fields) = self.as_w3c() {
-            return write_w3c(fields, context, carrier);
-        }
+        self.write_as(context, carrier, SpanContext::span_id)
+    }
+
+    /// The same for a message that leaves here; see [`Fields::write_onward`].
+    #[cold]
+    pub(crate) fn write_onward(
+        self,
+        context: &Context,
+        carrier: &mut (impl WriteCarrier + ?Sized),
+    ) -> bool {
+        self.write_as(context, carrier, onward)
+    }
+
+    fn write_as(
+        self,
+        context: &Context,
+        carrier: &mut (impl WriteCarrier + ?Sized),
+        id: fn(&SpanContext) -> SpanId,
+    ) -> bool {
         if self.has(Format::Baggage) {
-            write_w3c(Fields::BAGGAGE, context, carrier);
+            write_w3c(Fields::BAGGAGE, context, carrier, id);
         }
         let span = context.span();
         let span = span.span_context();
@@ -185,20 +205,27 @@ impl List {
         let beyond = context.get::<Beyond>();
         let beyond = beyond.filter(|beyond| beyond.trace == span.trace_id());
         let sampling = beyond.and_then(|beyond| beyond.sampling_of(span.span_id()));
+        // One id for all of them; the sender's own, where whoever comes next may still record.
+        let is_deferred = sampling == Some(Sampling::Deferred);
+        let sent = if is_deferred { span.span_id() } else { id(span) };
+        let span = &SpanContext::new(
+            span.trace_id(),
+            sent,
+            span.trace_flags(),
+            span.is_remote(),
+            TraceState::NONE,
+        );
+        if self.speaks_b3() {
+            clear_b3(carrier);
+        }
         for format in self.iter() {
             match format {
                 Format::TraceContext => {
-                    write_w3c(Fields::TRACE, context, carrier);
+                    write_w3c(Fields::TRACE, context, carrier, |_| sent);
                 }
                 Format::Baggage => {}
                 Format::B3 => carrier.replace(&B3, b3::print_single(span, sampling).as_str()),
-                Format::B3Multi => {
-                    if !self.has(Format::B3) {
-                        // It goes before the others where it is read.
-                        carrier.remove(&B3);
-                    }
-                    write_multi(span, sampling, carrier);
-                }
+                Format::B3Multi => write_multi(span, sampling, carrier),
                 Format::XRay => {
                     let lineage = beyond.and_then(|beyond| beyond.lineage.as_deref());
                     carrier.replace(&XRAY, &xray::print(span, sampling, lineage));
@@ -214,8 +241,16 @@ fn write_w3c(
     fields: Fields,
     context: &Context,
     carrier: &mut (impl WriteCarrier + ?Sized),
+    id: impl FnOnce(&SpanContext) -> SpanId,
 ) -> bool {
-    fields.write(context, carrier)
+    fields.write_as(context, carrier, id)
+}
+
+/// What stood there of either form: whoever reads it takes the first that he knows.
+pub(crate) fn clear_b3(carrier: &mut (impl WriteCarrier + ?Sized)) {
+    for name in [&B3, &B3_TRACE_ID, &B3_SPAN_ID, &B3_SAMPLED, &B3_FLAGS, &B3_PARENT] {
+        carrier.remove(name);
+    }
 }
 
 fn write_multi(
@@ -233,10 +268,9 @@ fn write_multi(
         Sampling::Accepted => (Some("1"), None),
         Sampling::Debug => (None, Some("1")),
     };
-    for (name, value) in [(&B3_SAMPLED, sampled), (&B3_FLAGS, flags), (&B3_PARENT, None)] {
-        match value {
-            Some(value) => carrier.replace(name, value),
-            None => carrier.remove(name),
+    for (name, value) in [(&B3_SAMPLED, sampled), (&B3_FLAGS, flags)] {
+        if let Some(value) = value {
+            carrier.replace(name, value);
         }
     }
 }
@@ -291,8 +325,11 @@ impl Found {
         let mut doubled = [false; 5];
         let names = [&B3, &B3_TRACE_ID, &B3_SPAN_ID, &B3_SAMPLED, &B3_FLAGS];
         carrier.visit_each(names, |place, value| {
-            doubled[place] |= values[place].replace(value).is_some();
+            doubled[place] |= values[place].is_some();
+            values[place].get_or_insert(value);
         });
+        // Of the state the first holds, as B3 says; two ids are two traces.
+        let doubled = &doubled[..3];
         let [single, trace_id, span_id, sampled, flags] = values;
         let single = match single {
             None => Found::Nothing,
@@ -366,6 +403,12 @@ pub(crate) struct Beyond {
 }
 
 impl Beyond {
+    /// Of no trace.
+    pub(super) fn nothing() -> Self {
+        let (trace, span) = (TraceId::INVALID, SpanId::INVALID);
+        Beyond { trace, span, sampling: Sampling::Accepted, lineage: None }
+    }
+
     /// Whether it says anything that agrees with `flags`.
     pub(super) fn agrees_with(&self, flags: TraceFlags) -> bool {
         self.sampling.flags().is_sampled() == flags.is_sampled()
@@ -400,10 +443,7 @@ impl Beyond {
 /// The parent that a decision without a trace becomes: a trace that nobody records, so that all
 /// that is started under it, by whomever, isn't recorded either.
 pub(crate) fn denied() -> SpanContext {
-    // Each state has keys of its own, from the system's random numbers.
-    let random = || RandomState::new().hash_one(()).max(1);
-    let trace = u128::from(random()) << 64 | u128::from(random());
-    let (trace, span) = (TraceId::from(trace), SpanId::from(random()));
+    let (trace, span) = (fresh::trace_id(), fresh::span_id());
     SpanContext::new(trace, span, TraceFlags::NOT_SAMPLED, true, Default::default())
 }
 
@@ -414,11 +454,13 @@ pub(crate) fn denied() -> SpanContext {
 /// A context is sent in all of them. What comes is taken from the first in which there is a valid
 /// trace, and completed from the others where they tell of the same span: a mixed fleet loses no
 /// `tracestate`. Baggage is taken wherever the trace comes from, and where there is none. Nothing
-/// that is
-/// malformed takes the place of what is valid, and no input panics.
+/// that is malformed takes the place of what is valid, and no input panics.
 ///
 /// Two things that B3 and X-Ray say go on through the service although OpenTelemetry has no place
-/// for them: B3's debug flag, and that the decision is deferred. A decision not to sample that
+/// for them: B3's debug flag, and that the decision is deferred. As in OpenTelemetry's own
+/// propagators a deferred decision is not sampled here, and nobody makes up for it: where a proxy
+/// only hands out ids, take a sampler that decides by itself, and
+/// [`ask_sampler`](crate::Config::ask_sampler). A decision not to sample that
 /// comes without a trace (`b3: 0`) is obeyed: it becomes an unsampled trace with ids of its own.
 ///
 /// ```

@@ -15,6 +15,7 @@ use crate::cache::Table;
 use crate::carrier::{ReadCarrier, WriteCarrier};
 use crate::codec::traceparent::{self, TraceParent};
 use crate::codec::{Malformed, baggage, tracestate};
+use crate::span::inside;
 
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
@@ -38,6 +39,15 @@ impl Fields {
     pub(crate) const ALL: Fields = Fields { trace: true, baggage: true };
     pub(super) const TRACE: Fields = Fields { trace: true, baggage: false };
     pub(super) const BAGGAGE: Fields = Fields { trace: false, baggage: true };
+}
+
+/// The id of a message that leaves here.
+#[inline]
+pub(super) fn onward(span: &SpanContext) -> SpanId {
+    match span.is_remote() && !span.is_sampled() {
+        true => fresh::span_id(),
+        false => span.span_id(),
+    }
 }
 
 /// What stood in a carrier.
@@ -75,7 +85,7 @@ enum Held {
 }
 
 thread_local! {
-    // Few: what was made of a header may be thirty times as large as the header.
+    // Few: what was made of a header may be sixty times as large as the header.
     static BAGGAGE_SEEN: Table<Context, 8> = const { Table::new() };
 }
 
@@ -144,14 +154,11 @@ impl Fields {
         context: &Context,
         carrier: &mut (impl WriteCarrier + ?Sized),
     ) -> bool {
-        self.write_as(context, carrier, |span| match span.is_remote() && !span.is_sampled() {
-            true => fresh::span_id(),
-            false => span.span_id(),
-        })
+        self.write_as(context, carrier, onward)
     }
 
     #[inline]
-    fn write_as(
+    pub(super) fn write_as(
         self,
         context: &Context,
         carrier: &mut (impl WriteCarrier + ?Sized),
@@ -181,7 +188,11 @@ impl Fields {
             Some(header) => carrier.replace(&TRACESTATE, &header),
             None => carrier.remove(&TRACESTATE),
         }
-        let printed = traceparent::print_as(span_context, id(span_context));
+        let random = match span_context.is_sampled() {
+            true => 0,
+            false => inside::random_flag_of(span_context.trace_id()),
+        };
+        let printed = traceparent::print_as(span_context, id(span_context), random);
         carrier.replace_bytes(&TRACEPARENT, printed.as_bytes());
         true
     }
@@ -241,6 +252,17 @@ impl Read {
 
     /// The same on top of `base`, for what was read [`Alone`](Baggages::Alone).
     pub(super) fn into_context_on(self, base: &Context) -> Context {
+        let read_trace = matches!(self.parent, Some(Ok(_)));
+        if read_trace && (base.get::<UnheldOf>().is_some() || base.get::<Beyond>().is_some()) {
+            // What an earlier message of that trace said isn't said by this one.
+            let none = UnheldOf { trace: TraceId::INVALID, list: Arc::default() };
+            let base = base.with_value(none).with_value(Beyond::nothing());
+            return self.into_fresh_context_on(&base);
+        }
+        self.into_fresh_context_on(base)
+    }
+
+    fn into_fresh_context_on(self, base: &Context) -> Context {
         let Some(mut others) = self.others else { return continued(self.parent, base.clone()) };
         let context = match others.baggage.take() {
             Some(Held::Own(baggage)) => base.with_baggage(baggage),

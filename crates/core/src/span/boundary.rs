@@ -7,7 +7,7 @@ use opentelemetry::trace::{
 use opentelemetry::{Context, ContextGuard, Key, KeyValue, Value};
 
 use super::handle::{Boundary, Failure, State, error_type};
-use super::{Description, Process, outbound};
+use super::{Description, Process, inside};
 use crate::http::redact_text;
 use crate::propagation::fresh;
 use crate::semconv;
@@ -21,8 +21,9 @@ use crate::tracer::{BoundTracer, is_new};
 /// else as [`End::Cancelled`]. The handler reaches it through [`boundary`](super::boundary).
 ///
 /// Where nothing is recorded (an unsampled parent, no provider, one that was shut down, a context
-/// in which telemetry is suppressed) it still carries the context: the sender's span goes on as the
-/// parent, unchanged.
+/// in which telemetry is suppressed) it still carries the context: in the handler the sender's span
+/// is the parent, unchanged. (A message of an unsampled trace that leaves has an id of its own all
+/// the same, since it is another message.)
 ///
 /// # Its states
 ///
@@ -40,7 +41,7 @@ use crate::tracer::{BoundTracer, is_new};
 /// |---|---|---|---|
 /// | carried | unsampled sender; no span to be had, and a sender to follow | the sender's context | none |
 /// | empty | no span to be had, and no sender to follow | a context without a span | one that does nothing |
-/// | joined | [`join`](Self::join); under an unsampled parent that is current already | what was current there, else the outer layer's context | none |
+/// | joined | [`join`](Self::join); inside of an outer boundary that carries this very message | what was current there, else the outer layer's context | none |
 /// | dropped | our own sampler said no | a new, unsampled span context | one that does nothing |
 /// | recording, alone | CLIENT, PRODUCER | the span's context | none |
 /// | recording, shared | every other kind | the span's context | one that reaches the span |
@@ -184,24 +185,22 @@ impl BoundarySpan {
 
     #[inline]
     fn carry(parent: Context) -> Self {
-        let recording = Context::map_current(|current| {
-            if current.is_telemetry_suppressed() {
-                return None;
-            }
-            Some(match is_same_trace(current, &parent) {
-                true => Recording::Joined,
-                false => Recording::Carried,
-            })
-        });
-        match recording {
-            Some(recording) => BoundarySpan::idle(parent, recording),
-            None => BoundarySpan::carry_suppressed(parent),
+        if Context::map_current(Context::is_telemetry_suppressed) {
+            return BoundarySpan::carry_suppressed(parent);
         }
+        let recording = match inside::carries(parent.span().span_context()) {
+            true => Recording::Joined,
+            false => Recording::Carried,
+        };
+        BoundarySpan::idle(parent, recording)
     }
 
     #[cold]
     fn carry_suppressed(parent: Context) -> Self {
-        let recording = if is_current(&parent) { Recording::Joined } else { Recording::Carried };
+        let recording = match inside::carries(parent.span().span_context()) {
+            true => Recording::Joined,
+            false => Recording::Carried,
+        };
         BoundarySpan::idle(parent.with_telemetry_suppressed(), recording)
     }
 
@@ -244,7 +243,7 @@ impl BoundarySpan {
             span.span_context().is_sampled() || span.is_recording()
         };
         if !is_recording {
-            return BoundarySpan::idle(context, Recording::Dropped);
+            return BoundarySpan::dropped(context, &parent);
         }
         let (context, recording) = if is_outbound {
             (context, Recording::Alone)
@@ -281,6 +280,26 @@ impl BoundarySpan {
             TraceState::NONE,
         );
         BoundarySpan::idle(parent.with_remote_span_context(none), Recording::Carried)
+    }
+
+    /// Our own sampler said no. OpenTelemetry's SDK makes new flags then, and loses the random one,
+    /// which is a fact about the trace's id.
+    #[inline]
+    fn dropped(context: Context, parent: &Context) -> Self {
+        let parent = parent.span();
+        let context = match parent.span_context().trace_flags().to_u8() & 0b10 {
+            0 => context,
+            random => {
+                let span = context.span();
+                let span = span.span_context();
+                let flags = TraceFlags::new(span.trace_flags().to_u8() | random);
+                let state = span.trace_state().clone();
+                let ids = (span.trace_id(), span.span_id());
+                let span = SpanContext::new(ids.0, ids.1, flags, false, state);
+                context.with_remote_span_context(span)
+            }
+        };
+        BoundarySpan::idle(context, Recording::Dropped)
     }
 
     /// No span was to be had.
@@ -376,15 +395,18 @@ impl BoundarySpan {
     #[inline(always)]
     pub fn entered(&mut self) -> Entered {
         let panicked = std::mem::replace(&mut self.panicked, true);
-        let (attached, outbound) = match self.recording {
+        let (attached, inside) = match self.recording {
             Recording::Joined => (self.rejoin(), None),
             Recording::Apart => (None, None),
             Recording::Alone => {
-                (Some(self.context.clone().attach()), Some(outbound::enter(&self.context)))
+                (Some(self.context.clone().attach()), Some(inside::enter_outbound(&self.context)))
+            }
+            Recording::Carried => {
+                (Some(self.context.clone().attach()), Some(inside::enter_carried(&self.context)))
             }
             _ => (Some(self.context.clone().attach()), None),
         };
-        Entered { panicked, _attached: attached, _outbound: outbound }
+        Entered { panicked, _attached: attached, _inside: inside }
     }
 
     /// Detaches the context: nothing has panicked.
@@ -456,7 +478,7 @@ fn is_same_trace(one: &Context, other: &Context) -> bool {
 pub struct Entered {
     panicked: bool,
     _attached: Option<ContextGuard>,
-    _outbound: Option<outbound::Entered>,
+    _inside: Option<inside::Entered>,
 }
 
 impl Drop for BoundarySpan {

@@ -108,14 +108,17 @@ pub struct Boundary {
 /// ```
 #[must_use]
 pub fn boundary() -> Boundary {
-    let context = Context::map_current(|current| {
-        current.get::<State>().map(|state| {
-            // The handle may live long; the span that happens to be current must not. The ids of
-            // the message's own take its place, so that whoever attaches the context keeps the trace.
-            current.with_remote_span_context(state.span.span().span_context().clone())
-        })
+    // The handle may live long; the span that happens to be current must not. The ids of the
+    // message's own take its place, so that whoever attaches the context keeps the trace.
+    let context = Context::map_current(|current| match current.get::<State>() {
+        Some(state) => current.with_remote_span_context(state.span.span().span_context().clone()),
+        // Of an unsampled message, or of none.
+        None if current.span().is_recording() => {
+            current.with_remote_span_context(current.span().span_context().clone())
+        }
+        None => current.clone(),
     });
-    Boundary { context: context.unwrap_or_default() }
+    Boundary { context }
 }
 
 impl Boundary {
@@ -123,7 +126,8 @@ impl Boundary {
         Boundary { context }
     }
 
-    /// The context the message is handled in.
+    /// The context the message is handled in, sampled or not; outside every boundary, what was
+    /// current.
     #[must_use]
     pub fn context(&self) -> &Context {
         &self.context

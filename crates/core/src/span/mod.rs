@@ -3,7 +3,7 @@
 mod boundary;
 mod description;
 mod handle;
-pub(crate) mod outbound;
+pub(crate) mod inside;
 mod process;
 
 pub use boundary::{BoundarySpan, End, Entered};

@@ -85,6 +85,30 @@ fn headers_of_the_specification() {
     }
 }
 
+/// As the suite that comes with the specification sends them, with white space wherever it may be.
+#[test]
+fn headers_of_the_specifications_suite() {
+    for (header, members) in [
+        ("SomeKey=SomeValue", vec![member("SomeKey", "SomeValue", "")]),
+        ("SomeKey \t = \t SomeValue \t ", vec![member("SomeKey", "SomeValue", "")]),
+        (
+            "SomeKey=SomeValue;SomeProp=SomePropValue",
+            vec![member("SomeKey", "SomeValue", "SomeProp=SomePropValue")],
+        ),
+        (
+            "SomeKey \t = \t SomeValue \t , \t SomeKey2 \t = \t SomeValue2 \t ",
+            vec![member("SomeKey", "SomeValue", ""), member("SomeKey2", "SomeValue2", "")],
+        ),
+        ("SomeKey=equals=sign", vec![member("SomeKey", "equals=sign", "")]),
+        (
+            "SomeKey=%09%20%22%27%3B%3Dasdf%21%40%23%24%25%5E%26%2A%28%29",
+            vec![member("SomeKey", "\t \"';=asdf!@#$%^&*()", "")],
+        ),
+    ] {
+        assert_eq!(read(header), members, "{header}");
+    }
+}
+
 #[test]
 fn what_a_program_put_in_is_bounded_and_of_the_grammar() {
     let member = |key: &str, value: &str, properties: &str| {

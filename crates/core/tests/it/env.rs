@@ -5,6 +5,7 @@ use std::ffi::OsString;
 
 use opentelemetry::StringValue;
 use opentelemetry::baggage::BaggageExt;
+use opentelemetry::propagation::Extractor;
 use opentelemetry::trace::TraceContextExt;
 use proptest::prelude::*;
 use throughline_core::carrier::{EnvCarrier, ReadCarrier, env_key};
@@ -125,4 +126,16 @@ proptest! {
         carrier.visit(&header, |_| found += 1);
         prop_assert_eq!(found, 1);
     }
+}
+
+#[test]
+fn propagators_of_others_read_it_too() {
+    let variables = [("TRACEPARENT", "00-1"), ("X_B3_TRACEID", "7"), ("PATH", "/bin")];
+    let variables = variables.map(|(key, value)| (key.into(), value.into()));
+    let carrier = EnvCarrier::new(variables);
+    let extractor: &dyn Extractor = &carrier;
+    assert_eq!(extractor.get("traceparent"), Some("00-1"));
+    assert_eq!(extractor.get("x-b3-traceid"), Some("7"));
+    assert_eq!(extractor.get("absent"), None);
+    assert_eq!(extractor.keys().len(), 3);
 }

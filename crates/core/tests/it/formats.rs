@@ -9,7 +9,7 @@ use opentelemetry::{Context, KeyValue};
 use opentelemetry_sdk::trace::{InMemorySpanExporter, SdkTracerProvider};
 use proptest::prelude::*;
 use throughline_core::codec::Malformed;
-use throughline_core::{Config, Description, End, Format, Formats, Outcome, Trust};
+use throughline_core::{Config, Description, End, Format, Formats, Outcome, Propagate, Trust};
 
 use crate::grammar;
 
@@ -405,7 +405,13 @@ proptest! {
         formats in prop::sample::subsequence(ALL.to_vec(), 0..=5).prop_shuffle(),
     ) {
         let config = speaking(&formats);
-        let once = sent(&formats, config.extract(&came).context());
+        // As a propagator: a message that leaves through a boundary has an id of its own.
+        let printed = |context: &Context| {
+            let mut left = HashMap::<String, String>::new();
+            Formats::new(formats.iter().copied()).inject_context(context, &mut left);
+            left.into_iter().collect::<Headers>()
+        };
+        let once = printed(config.extract(&came).context());
         for (name, value) in &once {
             let is_valid = match name.as_str() {
                 "traceparent" => grammar::is_traceparent(value),
@@ -421,7 +427,7 @@ proptest! {
             };
             prop_assert!(is_valid, "{name}: {value:?}");
         }
-        let twice = sent(&formats, config.extract(&once).context());
+        let twice = printed(config.extract(&once).context());
         prop_assert_eq!(members(once), members(twice));
     }
 
@@ -432,4 +438,75 @@ proptest! {
     ) {
         let _ = speaking(&ALL).extract(&came);
     }
+}
+
+#[test]
+fn an_unsampled_message_leaves_with_one_id_of_its_own_in_every_format() {
+    let speaks = [Format::TraceContext, Format::B3, Format::B3Multi, Format::XRay];
+    let came = headers(&[("b3", "463ac35c9f6413ad48485a3953bb6124-0020000000000001-0")]);
+    let left = sent(&speaks, speaking(&speaks).extract(&came).context());
+    let of = |name: &str| left.iter().find(|(it, _)| it == name).expect("sent").1.clone();
+    let id = of("x-b3-spanid");
+    assert_ne!(id, "0020000000000001");
+    assert_eq!(of("traceparent")[36..52], id);
+    assert_eq!(of("b3")[33..49], id);
+    assert!(of("x-amzn-trace-id").contains(&format!("Parent={id}")));
+}
+
+#[test]
+fn nothing_of_another_form_stays_beside_what_is_sent() {
+    let stale = [
+        ("b3", "463ac35c9f6413ad48485a3953bb6124-0020000000000001-1"),
+        ("x-b3-traceid", "463ac35c9f6413ad48485a3953bb6124"),
+        ("x-b3-spanid", "0020000000000001"),
+        ("x-b3-sampled", "1"),
+        ("x-b3-parentspanid", "0020000000000002"),
+        ("x-kept", "yes"),
+    ];
+    for format in [Format::B3, Format::B3Multi] {
+        let mut carrier = headers(&stale);
+        speaking(&[format]).inject(&caller(1, 1), &mut carrier);
+        let left = carrier.iter().filter(|(_, value)| value.contains("463ac35c9f64"));
+        assert_eq!(left.count(), 0, "{format:?}: {carrier:?}");
+        assert!(!carrier.iter().any(|(name, _)| name == "x-b3-parentspanid"));
+
+        let mut carrier = headers(&stale);
+        speaking(&[format]).inject_as(&caller(1, 1), &mut carrier, Propagate::Nothing);
+        assert_eq!(carrier, headers(&[("x-kept", "yes")]), "{format:?}");
+    }
+}
+
+#[test]
+fn of_b3s_state_the_first_holds_and_two_ids_are_two_traces() {
+    let ids =
+        [("x-b3-traceid", "463ac35c9f6413ad48485a3953bb6124"), ("x-b3-spanid", "0020000000000001")];
+    let mut came = headers(&ids);
+    came.extend(headers(&[("x-b3-sampled", "1"), ("x-b3-sampled", "0")]));
+    let extraction = speaking(&[Format::B3Multi]).extract(&came);
+    assert_eq!(extraction.outcome(), Outcome::Continued);
+    assert!(extraction.context().span().span_context().is_sampled());
+    came.extend(headers(&ids[1..]));
+    let outcome = speaking(&[Format::B3Multi]).extract(&came).outcome();
+    assert_eq!(outcome, Outcome::Malformed(Malformed::Doubled));
+}
+
+#[test]
+fn what_an_earlier_message_of_a_trace_said_is_not_said_by_a_later_one() {
+    let formats = Formats::new([Format::B3, Format::TraceContext]);
+    let carrier = |pairs: Pairs<'_>| headers(pairs).into_iter().collect::<HashMap<_, _>>();
+    let ids = "463ac35c9f6413ad48485a3953bb6124-0020000000000001";
+    let first = carrier(&[("b3", &format!("{ids}-d"))]);
+    let base = formats.extract_with_context(&Context::new(), &first);
+    let second = carrier(&[("b3", &format!("{ids}-0"))]);
+    let context = formats.extract_with_context(&base, &second);
+    let mut left = HashMap::<String, String>::new();
+    formats.inject_context(&context, &mut left);
+    assert_eq!(left["b3"], format!("{ids}-0"));
+
+    let first = carrier(&[("traceparent", W3C), ("tracestate", "a@b@c=old")]);
+    let base = formats.extract_with_context(&Context::new(), &first);
+    let context = formats.extract_with_context(&base, &carrier(&[("traceparent", W3C)]));
+    let mut left = HashMap::<String, String>::new();
+    formats.inject_context(&context, &mut left);
+    assert!(!left.contains_key("tracestate"), "{left:?}");
 }

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use opentelemetry::baggage::BaggageExt;
 use opentelemetry::trace::TraceContextExt;
 use throughline_core::codec::{baggage, tracestate};
-use throughline_core::{Config, Format, Formats};
+use throughline_core::{Config, Format, Formats, Outcome, outcomes};
 use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
@@ -73,6 +73,8 @@ impl<S: Subscriber> Layer<S> for Log {
 fn what_is_refused_is_counted_and_neither_shown_nor_shouted() {
     let log = Log::default();
     let subscriber = tracing_subscriber::registry().with(log.clone());
+    let counted = || outcomes().malformed.iter().map(|(_, count)| count).sum::<u64>();
+    let (before, mut refused) = (counted(), 0);
     tracing::subscriber::with_default(subscriber, || {
         for name in
             ["traceparent", "tracestate", "baggage", "b3", "x-b3-traceid", "x-amzn-trace-id"]
@@ -80,9 +82,12 @@ fn what_is_refused_is_counted_and_neither_shown_nor_shouted() {
             for value in ["sesame", "sesame=\u{7f},sesame", "Root=sesame;Parent=sesame"] {
                 let extraction = config().extract(&vec![header(name, value)]);
                 config().inject(extraction.context(), &mut Headers::new());
+                refused += u64::from(matches!(extraction.outcome(), Outcome::Malformed(_)));
             }
         }
     });
+    // Others may count at the same time.
+    assert!(refused >= 9 && counted() - before >= refused, "{refused} were refused");
     let told = log.0.lock().expect("nothing panicked");
     assert!(!told.is_empty());
     for (level, text) in &*told {

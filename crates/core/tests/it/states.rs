@@ -485,3 +485,86 @@ fn what_is_handled_is_known_wherever_its_span_is_recorded() {
     assert_eq!(HandledRequest::of(bench.receive(&from(1)).context()), None, "not of HTTP");
     assert_eq!(of_current(), None);
 }
+
+/// With this id, these flags and this user in its baggage.
+fn message(span: u64, flags: u8, user: &str) -> Vec<(String, String)> {
+    vec![
+        ("traceparent".to_owned(), format!("00-{:032x}-{span:016x}-{flags:02x}", 7)),
+        ("baggage".to_owned(), format!("user={user}")),
+    ]
+}
+
+fn user() -> Option<String> {
+    throughline_core::baggage::get("user")
+}
+
+/// A reply that is consumed within its own request, say.
+#[test]
+fn another_message_of_the_same_trace_has_its_own_baggage_sampled_or_not() {
+    for flags in [0, 1] {
+        let bench = bench();
+        let mut outer = bench.receive(&message(1, flags, "alice"));
+        outer.enter(|| {
+            assert_eq!(user().as_deref(), Some("alice"));
+            let mut inner = bench.receive(&message(2, flags, "bob"));
+            inner.enter(|| {
+                assert_eq!(user().as_deref(), Some("bob"), "flags {flags}");
+                let mut left = Headers::new();
+                bench.config.inject(&Context::current(), &mut left);
+                assert!(left.contains(&("baggage".to_owned(), "user=bob".to_owned())), "{left:?}");
+            });
+            // The same message again, at an inner layer: what stands between stays.
+            let between = throughline_core::baggage::set("user", "carol").expect("room");
+            let _attached = between.attach();
+            bench.receive(&message(1, 0, "alice")).enter(|| {
+                let wanted = if flags == 0 { "carol" } else { "alice" };
+                assert_eq!(user().as_deref(), Some(wanted), "flags {flags}");
+            });
+            inner.end(End::Completed);
+        });
+        assert_eq!(user(), None);
+        outer.end(End::Completed);
+    }
+}
+
+#[test]
+fn the_handle_of_an_unsampled_message_has_its_context() {
+    for flags in [0, 1] {
+        let bench = bench();
+        let mut span = bench.receive(&message(1, flags, "alice"));
+        let context = span.enter(|| boundary().context().clone());
+        assert_eq!(context.span().span_context().trace_id().to_string(), format!("{:032x}", 7));
+        let _attached = context.attach();
+        assert_eq!(user().as_deref(), Some("alice"), "flags {flags}");
+        span.end(End::Completed);
+    }
+}
+
+#[test]
+fn the_random_flag_of_a_trace_survives_spans_that_nobody_records() {
+    let flags = |left: &Headers| {
+        let found = left.iter().find(|(name, _)| name == "traceparent").expect("sent");
+        found.1[53..].to_owned()
+    };
+    // A span of somebody else's in the handler of an unsampled message.
+    let unsampled = bench();
+    let mut span = unsampled.receive(&message(1, 2, "alice"));
+    span.enter(|| {
+        let tracer = opentelemetry::trace::TracerProvider::tracer(&unsampled.provider, "app");
+        let local = opentelemetry::trace::Tracer::start(&tracer, "work");
+        let mut left = Headers::new();
+        unsampled.config.inject(&Context::current_with_span(local), &mut left);
+        assert_eq!(flags(&left), "02");
+        assert_ne!(left[0].1, message(1, 2, "")[0].1);
+    });
+    // One that our own sampler drops.
+    let off = bench_with(Sampler::AlwaysOff);
+    let dropped = off.receive(&message(1, 3, "alice"));
+    let mut left = Headers::new();
+    off.config.inject(dropped.context(), &mut left);
+    assert_eq!(flags(&left), "02");
+    // And none where none came.
+    let mut left = Headers::new();
+    off.config.inject(off.receive(&message(1, 1, "alice")).context(), &mut left);
+    assert_eq!(flags(&left), "00");
+}

@@ -84,6 +84,22 @@ fn every_byte_at_every_place() {
     }
 }
 
+/// Sections 3.2.3 and 3.2.4 of the specification.
+#[test]
+fn headers_of_the_specification() {
+    let trace = 0x4bf9_2f35_77b3_4da6_a3ce_929d_0e0e_4736_u128;
+    for (header, flags) in [
+        ("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", 1),
+        ("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00", 0),
+    ] {
+        let parent = parse(header.as_bytes()).expect("valid");
+        assert_eq!(parent.trace_id.to_bytes(), trace.to_be_bytes());
+        assert_eq!(parent.span_id.to_bytes(), 0x00f0_67aa_0ba9_02b7_u64.to_be_bytes());
+        assert_eq!(parent.flags.to_u8(), flags);
+        assert_eq!(print(&parent.into_span_context(TraceState::NONE)).as_str(), header);
+    }
+}
+
 proptest! {
     #[test]
     fn no_input_panics(header in proptest::collection::vec(any::<u8>(), 0..80)) {

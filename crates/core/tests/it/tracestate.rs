@@ -17,7 +17,11 @@ fn kept(header: &str) {
 #[test]
 fn members_are_kept_in_order() {
     kept("foo=1,bar=2");
+    // Of the specification, sections 3.3.1.4, 3.4 and 4.
+    kept("vendorname1=opaqueValue1,vendorname2=opaqueValue2");
     kept("rojo=00f067aa0ba902b7,congo=t61rcWkgMzE");
+    kept("congo=ucfJifl5GOE,rojo=00f067aa0ba902b7");
+    kept("rojo=00f067aa0ba902b7");
     kept("ot=th:c8;rv:9b8233f7e3a151,vendor@sys=a b");
 }
 
@@ -50,7 +54,7 @@ fn what_opentelemetry_refuses_follows_what_a_sampler_changed() {
     let parsed = parse([b"foo@@bar=1,ot=th:0,b=2".as_slice()]).expect("valid");
     let changed = parsed.held.insert("ot", "th:8").expect("valid");
     let printed = print(&changed, parsed.unheld.as_deref());
-    assert_eq!(printed.as_deref(), Some("ot=th:8,b=2,foo@@bar=1"));
+    assert_eq!(printed.as_deref(), Some("ot=th:8,foo@@bar=1,b=2"));
 }
 
 #[test]

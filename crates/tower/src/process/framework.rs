@@ -22,7 +22,8 @@ pub trait Framework: Debug + Send + Sync + 'static {
     }
 }
 
-/// No framework: neither routes nor peers are known.
+/// No framework: no route is known, and the peer is a [`SocketAddr`] in the extensions of the
+/// request, where whoever accepts connections has put it.
 #[derive(Clone, Copy, Debug)]
 pub enum NoFramework {}
 
@@ -31,7 +32,7 @@ impl Framework for NoFramework {
         None
     }
 
-    fn peer(_: &Extensions) -> Option<SocketAddr> {
-        None
+    fn peer(extensions: &Extensions) -> Option<SocketAddr> {
+        extensions.get::<SocketAddr>().copied()
     }
 }

@@ -37,8 +37,9 @@ impl<F: Framework> Default for HttpServerLayer<F> {
 impl<F: Framework> HttpServerLayer<F> {
     /// A layer for services inside: the trace of whoever calls goes on.
     ///
-    /// It uses OpenTelemetry's global provider and propagator, and may be built before they are
-    /// set. While no propagator is set it speaks W3C Trace Context and W3C Baggage.
+    /// It uses OpenTelemetry's global provider and the formats of its global propagator, and may be
+    /// built before they are set. While no propagator is set it speaks W3C Trace Context and W3C
+    /// Baggage. One that restricts what it speaks has to be [given](Self::with_propagator).
     #[must_use]
     pub fn new() -> Self {
         let config = Config::new(env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"));

@@ -59,8 +59,9 @@ impl<'a> RequestInfo<'a> {
         self.extensions
     }
 
-    /// The other end of the connection, where the web framework tells it: a proxy, maybe. In axum it
-    /// takes `into_make_service_with_connect_info::<SocketAddr>()`.
+    /// The other end of the connection, where it is told: a proxy, maybe. In axum that takes
+    /// `into_make_service_with_connect_info::<SocketAddr>()`, tonic does it by itself, and without a
+    /// framework it is a [`SocketAddr`] that you put into the extensions of the request.
     #[must_use]
     pub fn peer(&self) -> Option<SocketAddr> {
         (self.peer)(self.extensions)
