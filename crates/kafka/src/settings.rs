@@ -13,7 +13,11 @@ pub(crate) struct Settings {
     pub(crate) group: Option<Arc<str>>,
     /// Whether offsets are stored here; else they are the user's own affair.
     pub(crate) acknowledge: bool,
+    /// Of which topics no context is expected.
+    pub(crate) excused: Option<Excuses>,
 }
+
+pub(crate) type Excuses = Arc<dyn Fn(&str) -> bool + Send + Sync>;
 
 impl Settings {
     pub(crate) fn of(client: &ClientConfig) -> Self {
@@ -22,7 +26,13 @@ impl Settings {
             client_id: client.get("client.id").map(Arc::from),
             group: client.get("group.id").map(Arc::from),
             acknowledge: true,
+            excused: None,
         }
+    }
+
+    /// Whether a record of this topic has to bring its context.
+    pub(crate) fn expects_parent(&self, topic: &str) -> bool {
+        self.config.expects_parent() && !self.excused.as_ref().is_some_and(|excused| excused(topic))
     }
 
     /// What is the same on every span of this client.

@@ -156,9 +156,9 @@ impl<H: Hooks> StreamConsumer<H, Theirs> {
 
 impl<H: Hooks, O> StreamConsumer<H, O> {
     fn map(self, change: impl FnOnce(Config) -> Config) -> Self {
-        let Settings { config, client_id, group, acknowledge } =
-            Arc::unwrap_or_clone(self.settings);
-        let settings = Settings { config: change(config), client_id, group, acknowledge };
+        let settings = Arc::unwrap_or_clone(self.settings);
+        let config = change(settings.config);
+        let settings = Settings { config, ..settings };
         StreamConsumer { settings: Arc::new(settings), ..self }
     }
 
@@ -181,6 +181,18 @@ impl<H: Hooks, O> StreamConsumer<H, O> {
     #[must_use]
     pub fn expect_parent(self, expect: bool) -> Self {
         self.map(|config| config.expect_parent(expect))
+    }
+
+    /// Excuses topics from [`expect_parent`](Self::expect_parent), by name: those that somebody
+    /// outside writes to, say.
+    #[must_use]
+    pub fn expect_no_parent_of(
+        self,
+        excused: impl Fn(&str) -> bool + Send + Sync + 'static,
+    ) -> Self {
+        let settings = Arc::unwrap_or_clone(self.settings);
+        let settings = Settings { excused: Some(Arc::new(excused)), ..settings };
+        StreamConsumer { settings: Arc::new(settings), ..self }
     }
 
     /// Asks the sampler even where the sender's trace is not sampled; see

@@ -26,7 +26,8 @@ pub(crate) fn start(
     message: Message<'_>,
     extraction: Extraction,
 ) -> BoundarySpan {
-    settings.config.receive(extraction, SpanKind::Consumer, || {
+    let expects = settings.expects_parent(message.topic());
+    settings.config.receive_expecting(extraction, expects, SpanKind::Consumer, || {
         let Destination { name, destination } = destination(OPERATION, message.topic());
         let mut span = Description::new(name, CAPACITY);
         settings.describe(&mut span, OPERATION);

@@ -75,3 +75,27 @@ async fn hostile_records_are_delivered_and_their_trace_restarts_where_it_must() 
     }
     rig.recorder.assert_all_ended();
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_record_without_a_trace_is_a_break_where_one_is_expected() {
+    let rig = Rig::new(1).await;
+    let raw: FutureProducer = rig.client_config().create().expect("a raw producer");
+    for (excuses, marked) in [(false, true), (true, false)] {
+        rig.recorder.clear();
+        let topic = rig.topic().to_owned();
+        let group = if excuses { "excusing" } else { "expecting" };
+        let consumer = rig.consumer_of(&rig.consumer_config(group));
+        let consumer = consumer.expect_parent(true);
+        let consumer = match excuses {
+            true => consumer.expect_no_parent_of(move |of| of == topic),
+            false => consumer,
+        };
+        let record = FutureRecord::<(), str>::to(rig.topic()).payload("by hand");
+        raw.send(record, PATIENCE).await.expect("sent");
+        let delivery = soon("a record", consumer.recv()).await.expect("no error").expect("open");
+        delivery.process(async |_| Ok::<_, std::io::Error>(())).await.expect("no error");
+        let spans = rig.recorder.spans();
+        let said = format!("{:?}", spans[0].attributes);
+        assert_eq!(said.contains("throughline.parent.expected"), marked, "{said}");
+    }
+}
