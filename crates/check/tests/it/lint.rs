@@ -3,9 +3,9 @@
 use std::fs;
 use std::path::Path;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
-use crate::{check, folder, run};
+use crate::{check, run, workspace};
 
 const END: &str = r#"{"reason":"build-finished","success":true}"#;
 
@@ -46,7 +46,7 @@ fn baseline(folder: &Path) -> String {
 
 /// A folder with the baseline of `three`.
 fn held(name: &str) -> std::path::PathBuf {
-    let folder = folder(name);
+    let folder = workspace(name);
     let (status, text, error) = lint(&folder, &["--write-baseline"], &three());
     assert_eq!((status, error.as_str()), (0, ""));
     assert_eq!(text, "throughline-baseline.toml written: 3 raw ways out\n");
@@ -123,9 +123,66 @@ fn another_method_does_not_make_up_for_one_more() {
     assert_eq!(status, 1);
 }
 
+/// `message` again, as it is when the place is in a macro that was called at `calls`, the inner
+/// ones first.
+fn expanded(message: &str, calls: &[(&str, u32)]) -> String {
+    let mut expansion = Value::Null;
+    for (file, line) in calls.iter().rev() {
+        expansion = json!({ "macro_decl_name": "go!", "def_site_span": null, "span": {
+            "file_name": file, "line_start": line, "column_start": 9, "is_primary": false,
+            "expansion": expansion } });
+    }
+    let expansion = format!(r#""is_primary":true,"expansion":{expansion}"#);
+    message.replace(r#""is_primary":true"#, &expansion)
+}
+
+#[test]
+fn a_macro_counts_wherever_it_is_used() {
+    let spawn = found("tokio::spawn", "/registry/go/src/lib.rs", 2);
+    let second = found("tokio::spawn", "/registry/go/src/lib.rs", 3);
+    let folder = workspace("macro");
+    let used = [
+        expanded(&spawn, &[("src/audit.rs", 20)]),
+        expanded(&spawn, &[("src/audit.rs", 20)]),
+        expanded(&spawn, &[("src/audit.rs", 30)]),
+        expanded(&second, &[("src/audit.rs", 30)]),
+        // By two ways through another macro.
+        expanded(&spawn, &[("src/more.rs", 1), ("src/orders.rs", 5)]),
+        expanded(&spawn, &[("src/more.rs", 2), ("src/orders.rs", 5)]),
+    ];
+    let (status, text, error) = lint(&folder, &["--write-baseline"], &messages(&used));
+    assert_eq!((status, text.as_str()), (0, "throughline-baseline.toml written: 5 raw ways out\n"));
+    assert_eq!(error, "");
+    let text = baseline(&folder);
+    assert!(
+        text.ends_with("[\"tokio::spawn\"]\n\"src/audit.rs\" = 3\n\"src/orders.rs\" = 2\n"),
+        "{text}"
+    );
+
+    let once_more = expanded(&spawn, &[("src/new.rs", 7)]);
+    let (status, text, _) = lint(&folder, &[], &messages(&[&used[..], &[once_more]].concat()));
+    assert!(
+        text.starts_with(
+            "tokio::spawn has risen from 5 to 6:\n  src/new.rs:7:9 (a macro that has it at \
+             /registry/go/src/lib.rs:2:5)\n"
+        ),
+        "{text}"
+    );
+    assert_eq!(status, 1);
+}
+
+#[test]
+fn a_macro_may_go_deep() {
+    let calls: Vec<_> = (0..127).map(|_| ("src/audit.rs", 3)).collect();
+    let deep = expanded(&found("tokio::spawn", "src/go.rs", 3), &calls);
+    let (status, text, error) = lint(&workspace("deep"), &["--write-baseline"], &messages(&[deep]));
+    assert_eq!((status, text.as_str()), (0, "throughline-baseline.toml written: 1 raw way out\n"));
+    assert_eq!(error, "");
+}
+
 #[test]
 fn without_a_baseline_there_may_be_none() {
-    let folder = folder("none");
+    let folder = workspace("none");
     let (status, text, _) = lint(&folder, &[], END);
     assert_eq!((status, text.as_str()), (0, "no raw way out, as before\n"));
     let (status, text, _) = lint(&folder, &[], &three());
