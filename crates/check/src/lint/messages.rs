@@ -63,7 +63,8 @@ impl Places {
 
     pub(super) fn read(messages: impl BufRead) -> Result<Self> {
         let (mut places, mut first_error) = (Places::default(), None);
-        let mut finished = None;
+        // There may be several runs in a row, and each has to come to its end.
+        let (mut is_finished, mut is_good) = (false, true);
         for (number, line) in messages.lines().enumerate() {
             let line = line.map_err(Error::Messages)?;
             // What isn't an object was printed by something else that cargo ran.
@@ -72,21 +73,20 @@ impl Places {
             }
             let message = Message::read(&line)
                 .map_err(|cause| Error::NotAMessage { line: number + 1, cause })?;
-            if let Some(success) = message.success.filter(|_| message.reason == "build-finished") {
-                finished = Some(success);
-            }
+            is_finished = message.reason == "build-finished";
+            is_good &= !is_finished || message.success == Some(true);
             let Some(diagnostic) = message.message else { continue };
             if diagnostic.level == "error" && first_error.is_none() {
                 first_error = Some(diagnostic.message.clone());
             }
             places.found.extend(diagnostic.place());
         }
-        match finished {
-            None => Err(Error::Unfinished),
-            Some(false) => {
-                Err(Error::Failed(first_error.unwrap_or_else(|| "it failed".to_owned())))
-            }
-            Some(true) => Ok(places),
+        if !is_good {
+            Err(Error::Failed(first_error.unwrap_or_else(|| "it failed".to_owned())))
+        } else if !is_finished {
+            Err(Error::Unfinished)
+        } else {
+            Ok(places)
         }
     }
 

@@ -181,6 +181,25 @@ fn a_macro_may_go_deep() {
 }
 
 #[test]
+fn every_run_has_to_succeed() {
+    let folder = held("runs");
+    let (good, bad) = (three(), END.replace("true", "false"));
+    for input in [[&*good, &*bad], [&bad, &good]] {
+        let (status, text, error) = lint(&folder, &[], &input.join("\n"));
+        assert!(error.contains("so a count would be too low"), "{text}{error}");
+        assert_eq!(status, 2);
+    }
+    let torn = [&good, good.trim_end_matches(END)].concat();
+    let torn = torn.replace("}{", "}\n{");
+    let (status, text, error) = lint(&folder, &[], &torn);
+    assert!(error.contains("the messages stop before the end of the build"), "{text}{error}");
+    assert_eq!(status, 2);
+
+    let (status, text, _) = lint(&folder, &[], &[&*good, &*good].join("\n"));
+    assert_eq!((status, text.as_str()), (0, "3 raw ways out, as before\n"));
+}
+
+#[test]
 fn without_a_baseline_there_may_be_none() {
     let folder = workspace("none");
     let (status, text, _) = lint(&folder, &[], END);
