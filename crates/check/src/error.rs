@@ -22,7 +22,12 @@ pub(crate) enum Error {
     NotABaseline { path: PathBuf, why: String },
     #[error("there is no baseline {}: write it with --write-baseline", path.display())]
     NoBaseline { path: PathBuf },
-    #[error("`cargo clippy` can't be run: {0}; is cargo in the PATH?")]
+    #[error(
+        "`cargo metadata` doesn't tell what the workspace is: {why}; go to its folder, or give \
+         `-- --manifest-path <PATH>`"
+    )]
+    NoWorkspace { why: String },
+    #[error("cargo can't be run: {0}; is it in the PATH?")]
     Cargo(io::Error),
     #[error("clippy's messages can't be read: {0}")]
     Messages(io::Error),

@@ -1,30 +1,37 @@
 //! The ratchet: what clippy's list finds may become less, and never more.
 
 mod messages;
+mod workspace;
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::{fs, io};
 
 use self::messages::{Counts, Places};
+use self::workspace::Workspace;
 use crate::{Error, Found, LintArgs, Result};
 
-const BASELINE: &str = "throughline-baseline.toml";
 const HEADER: &str = "# What clippy's list of raw ways out still finds, method by method and file by file.\n\
                       # `throughline-check lint` holds it: a number may fall, not rise.\n";
 
 pub(crate) fn check(args: &LintArgs) -> Result<Found> {
-    let path = args.baseline.clone().unwrap_or_else(|| PathBuf::from(BASELINE));
+    let cargo_args = &args.cargo_args;
+    let workspace = match Workspace::of(cargo_args) {
+        // Messages can be read where there is no cargo.
+        Err(_) if args.stdin => Workspace::around_here()?,
+        workspace => workspace?,
+    };
+    let path = match &args.baseline {
+        Some(path) => path.clone(),
+        None => workspace.baseline()?,
+    };
     let before = read(&path)?;
     if before.is_none() && args.baseline.is_some() && !args.write_baseline {
         return Err(Error::NoBaseline { path });
     }
-    let places = if args.stdin {
-        Places::read(io::stdin().lock())?
-    } else {
-        Places::find(&args.cargo_args)?
-    };
+    let places =
+        if args.stdin { Places::read(io::stdin().lock())? } else { Places::find(cargo_args)? };
     let now = places.counts();
     let allowed = before.clone().unwrap_or_default();
     let risen: Vec<_> =

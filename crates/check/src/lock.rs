@@ -61,11 +61,15 @@ pub(crate) fn check(paths: &[PathBuf], json: bool) -> Result<Found> {
 
 fn around_here() -> Result<PathBuf> {
     let from = env::current_dir().map_err(|cause| Error::Read { path: ".".into(), cause })?;
-    let found =
-        from.ancestors().map(|folder| folder.join("Cargo.lock")).find(|path| path.is_file());
+    let found = folder_around(&from).map(|folder| folder.join("Cargo.lock"));
     // Told as short as it can be: it is usually right here.
     let found = found.map(|path| path.strip_prefix(&from).map(Path::to_owned).unwrap_or(path));
     found.ok_or(Error::NoLock { from })
+}
+
+/// The nearest folder from `from` upwards that has a lock file.
+pub(crate) fn folder_around(from: &Path) -> Option<&Path> {
+    from.ancestors().find(|folder| folder.join("Cargo.lock").is_file())
 }
 
 fn judge(path: &Path) -> Result<Verdict> {

@@ -52,7 +52,8 @@ struct LockArgs {
 
 #[derive(Debug, Args)]
 struct LintArgs {
-    /// What is still allowed, as `--write-baseline` wrote it [default: throughline-baseline.toml].
+    /// What is still allowed, as `--write-baseline` wrote it [default: throughline-baseline.toml,
+    /// here or above, up to the root of the workspace].
     #[arg(long, value_name = "FILE")]
     baseline: Option<PathBuf>,
     /// Write the baseline: the first one, or a lower one. A higher one is refused.

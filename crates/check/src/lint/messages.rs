@@ -1,13 +1,13 @@
 //! What clippy says, and the places it says it of.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::env;
 use std::fmt::{self, Write};
 use std::io::{BufRead, BufReader};
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
 use serde::Deserialize;
 
+use super::workspace::cargo;
 use crate::{Error, Result};
 
 /// The lints that read a list of names.
@@ -47,7 +47,7 @@ impl fmt::Display for Point {
 
 impl Places {
     pub(super) fn find(cargo_args: &[String]) -> Result<Self> {
-        let mut clippy = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+        let mut clippy = cargo();
         clippy.args(["clippy", "--message-format=json"]);
         if cargo_args.is_empty() {
             clippy.args(["--workspace", "--all-targets"]);

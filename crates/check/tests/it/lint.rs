@@ -200,6 +200,39 @@ fn every_run_has_to_succeed() {
 }
 
 #[test]
+fn the_baseline_is_the_one_of_the_workspace() {
+    let root = held("around");
+    let below = root.join("crates/orders");
+    fs::create_dir_all(&below).expect("a folder");
+    let (status, text, _) = lint(&below, &[], &three());
+    assert_eq!((status, text.as_str()), (0, "3 raw ways out, as before\n"));
+
+    // The first one is put there, too.
+    fs::remove_file(root.join("throughline-baseline.toml")).expect("removed");
+    let (status, ..) = lint(&below, &["--write-baseline"], &three());
+    assert_eq!((status, below.join("throughline-baseline.toml").exists()), (0, false));
+    assert!(baseline(&root).contains("tokio::spawn"));
+
+    // Above it is somebody else's.
+    let inner = root.join("fuzz");
+    fs::create_dir(&inner).expect("a folder");
+    fs::write(inner.join("Cargo.toml"), "[workspace]\n").expect("written");
+    let (status, ..) = lint(&inner, &[], &three());
+    assert_eq!(status, 1);
+
+    // Without cargo, or a manifest that it reads, the lock file tells.
+    let root = held("lock-only");
+    fs::remove_file(root.join("Cargo.toml")).expect("removed");
+    fs::write(root.join("Cargo.lock"), "version = 4\n").expect("written");
+    let below = root.join("src");
+    fs::create_dir(&below).expect("a folder");
+    let mut check = check();
+    check.args(["lint", "--stdin"]).current_dir(&below).env("CARGO", root.join("no-cargo"));
+    let (status, text, _) = run(&mut check, &three());
+    assert_eq!((status, text.as_str()), (0, "3 raw ways out, as before\n"));
+}
+
+#[test]
 fn without_a_baseline_there_may_be_none() {
     let folder = workspace("none");
     let (status, text, _) = lint(&folder, &[], END);

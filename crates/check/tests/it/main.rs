@@ -1,6 +1,7 @@
 //! The binary as its users run it.
 #![allow(clippy::expect_used, clippy::panic, reason = "a test that cannot go on says so")]
 
+mod clippy;
 mod lint;
 mod list;
 mod lock;
