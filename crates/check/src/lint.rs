@@ -16,7 +16,7 @@ const HEADER: &str = "# What clippy's list of raw ways out still finds, method b
                       # `throughline-check lint` holds it: a number may fall, not rise.\n";
 
 pub(crate) fn check(args: &LintArgs) -> Result<Found> {
-    let cargo_args = &args.cargo_args;
+    let (cargo_args, clippy_args) = split(&args.cargo_args);
     let workspace = match Workspace::of(cargo_args) {
         // Messages can be read where there is no cargo.
         Err(_) if args.stdin => Workspace::around_here()?,
@@ -30,8 +30,11 @@ pub(crate) fn check(args: &LintArgs) -> Result<Found> {
     if before.is_none() && args.baseline.is_some() && !args.write_baseline {
         return Err(Error::NoBaseline { path });
     }
-    let places =
-        if args.stdin { Places::read(io::stdin().lock())? } else { Places::find(cargo_args)? };
+    let places = if args.stdin {
+        Places::read(io::stdin().lock())?
+    } else {
+        Places::find(cargo_args, clippy_args)?
+    };
     let now = places.counts();
     let allowed = before.clone().unwrap_or_default();
     let risen: Vec<_> =
@@ -78,6 +81,14 @@ pub(crate) fn check(args: &LintArgs) -> Result<Found> {
         }
     }
     Ok(Found { text, is_right: true })
+}
+
+/// What is meant for cargo, and behind a `--` of its own what is meant for clippy.
+fn split(args: &[String]) -> (&[String], &[String]) {
+    match args.iter().position(|arg| arg == "--") {
+        Some(at) => (&args[..at], &args[at + 1..]),
+        None => (args, &[]),
+    }
 }
 
 fn of(counts: &Counts, method: &str) -> usize {

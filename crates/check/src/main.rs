@@ -63,7 +63,8 @@ struct LintArgs {
     /// `cargo clippy --message-format=json -- --cap-lints=warn | throughline-check lint --stdin`.
     #[arg(long, conflicts_with = "cargo_args")]
     stdin: bool,
-    /// What to tell `cargo clippy` [default: --workspace --all-targets].
+    /// What to tell `cargo clippy` [default: --workspace --all-targets], and behind another `--`
+    /// what to tell clippy.
     #[arg(last = true, value_name = "CARGO ARGS")]
     cargo_args: Vec<String>,
 }

@@ -46,14 +46,15 @@ impl fmt::Display for Point {
 }
 
 impl Places {
-    pub(super) fn find(cargo_args: &[String]) -> Result<Self> {
+    pub(super) fn find(cargo_args: &[String], clippy_args: &[String]) -> Result<Self> {
         let mut clippy = cargo();
         clippy.args(["clippy", "--message-format=json"]);
         if cargo_args.is_empty() {
             clippy.args(["--workspace", "--all-targets"]);
         }
         // Where the list is denied, the first crate that breaks it would be the last one counted.
-        clippy.args(cargo_args).args(["--", "--cap-lints=warn"]);
+        // Of several such options rustc takes the first.
+        clippy.args(cargo_args).args(["--", "--cap-lints=warn"]).args(clippy_args);
         let mut clippy =
             clippy.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().map_err(Error::Cargo)?;
         let found = clippy.stdout.take().map(|output| Places::read(BufReader::new(output)));

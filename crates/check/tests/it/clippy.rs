@@ -44,6 +44,21 @@ fn said(command: &mut Command) -> (i32, String) {
 }
 
 #[test]
+fn what_is_meant_for_clippy_gets_there() {
+    let root = orders("arguments");
+    write(root.join("clippy.toml"), LIST);
+    for args in
+        [&["--", "--", "-D", "warnings"][..], &["--", "-p", "orders", "--", "-D", "warnings"]]
+    {
+        let (status, text) = said(&mut lint(&root, args));
+        assert!(text.starts_with("std::thread::spawn has risen from 0 to 1:\n"), "{text}");
+        assert_eq!(status, 1);
+    }
+    let (_, text) = said(&mut lint(&root, &["--", "--", "-A", "clippy::disallowed_methods"]));
+    assert!(text.starts_with("no raw way out, as before\n"), "{text}");
+}
+
+#[test]
 fn a_macro_counts_wherever_it_is_used() {
     let root = orders("macros");
     write(root.join("clippy.toml"), LIST);
