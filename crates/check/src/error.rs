@@ -23,6 +23,27 @@ pub(crate) enum Error {
     #[error("there is no baseline {}: write it with --write-baseline", path.display())]
     NoBaseline { path: PathBuf },
     #[error(
+        "clippy has no list of raw ways out, and would find none: {why}; put the list into the \
+         clippy.toml beside the workspace's Cargo.toml, as \
+         https://github.com/throughline-rs/throughline/blob/main/docs/lint.md says, or name the \
+         folder that has it in CLIPPY_CONF_DIR"
+    )]
+    NoList { why: String },
+    #[error(
+        "nothing is counted in {}: {why}, and clippy merges none; put the list of the workspace \
+         there too, or, where nothing is to be counted, `disallowed-methods = []`",
+        member.display()
+    )]
+    NotListed { member: PathBuf, why: String },
+    #[error("{} is no configuration of clippy's: {why}; mend it", path.display())]
+    NotAConf { path: PathBuf, why: String },
+    #[error(
+        "clippy.toml can't be looked for in {}: {cause}; if CLIPPY_CONF_DIR names it, name a folder \
+         that is there, seen from the root of the workspace",
+        path.display()
+    )]
+    ConfDir { path: PathBuf, cause: io::Error },
+    #[error(
         "`cargo metadata` doesn't tell what the workspace is: {why}; go to its folder, or give \
          `-- --manifest-path <PATH>`"
     )]

@@ -1,5 +1,6 @@
 //! The ratchet: what clippy's list finds may become less, and never more.
 
+mod list;
 mod messages;
 mod workspace;
 
@@ -8,6 +9,7 @@ use std::fmt::Write;
 use std::path::Path;
 use std::{fs, io};
 
+use self::list::Lists;
 use self::messages::{Counts, Places};
 use self::workspace::Workspace;
 use crate::{Error, Found, LintArgs, Result};
@@ -30,11 +32,14 @@ pub(crate) fn check(args: &LintArgs) -> Result<Found> {
     if before.is_none() && args.baseline.is_some() && !args.write_baseline {
         return Err(Error::NoBaseline { path });
     }
+    let lists = Lists::read(&workspace)?;
     let places = if args.stdin {
         Places::read(io::stdin().lock())?
     } else {
-        Places::find(cargo_args, clippy_args)?
+        lists.are_some()?;
+        Places::find(cargo_args, clippy_args, lists.fingerprint())?
     };
+    lists.cover(&places.checked)?;
     let now = places.counts();
     let allowed = before.clone().unwrap_or_default();
     let risen: Vec<_> =

@@ -36,7 +36,7 @@ enum Command {
     ///
     /// Counts what clippy's `disallowed_methods` (and `disallowed_types`) report, each place once,
     /// and compares with the baseline, method by method. Exits with 1 where one has risen. Without a
-    /// baseline none is allowed.
+    /// baseline none is allowed. Exits with 2 where clippy has no list to find anything by.
     Lint(LintArgs),
 }
 

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Write};
 use std::io::{BufRead, BufReader};
+use std::path::PathBuf;
 use std::process::Stdio;
 
 use serde::Deserialize;
@@ -20,6 +21,8 @@ pub(super) type Counts = BTreeMap<String, BTreeMap<String, usize>>;
 pub(super) struct Places {
     /// A file that is built for several targets is reported for each.
     found: BTreeSet<Place>,
+    /// The folders of the packages that clippy has been through, dependencies by path among them.
+    pub(super) checked: BTreeSet<PathBuf>,
 }
 
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
@@ -46,7 +49,7 @@ impl fmt::Display for Point {
 }
 
 impl Places {
-    pub(super) fn find(cargo_args: &[String], clippy_args: &[String]) -> Result<Self> {
+    pub(super) fn find(cargo_args: &[String], clippy_args: &[String], lists: u64) -> Result<Self> {
         let mut clippy = cargo();
         clippy.args(["clippy", "--message-format=json"]);
         if cargo_args.is_empty() {
@@ -54,7 +57,10 @@ impl Places {
         }
         // Where the list is denied, the first crate that breaks it would be the last one counted.
         // Of several such options rustc takes the first.
-        clippy.args(cargo_args).args(["--", "--cap-lints=warn"]).args(clippy_args);
+        clippy.args(cargo_args).args(["--", "--cap-lints=warn"]);
+        // Cargo repeats what clippy said before, and doesn't see that there is a clippy.toml now
+        // where there was none, or an older one. It does see other arguments of clippy's.
+        clippy.arg(format!("--cfg=throughline_check_lists=\"{lists:016x}\"")).args(clippy_args);
         let mut clippy =
             clippy.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().map_err(Error::Cargo)?;
         let found = clippy.stdout.take().map(|output| Places::read(BufReader::new(output)));
@@ -76,6 +82,7 @@ impl Places {
                 .map_err(|cause| Error::NotAMessage { line: number + 1, cause })?;
             is_finished = message.reason == "build-finished";
             is_good &= !is_finished || message.success == Some(true);
+            places.checked.extend(message.checked());
             let Some(diagnostic) = message.message else { continue };
             if diagnostic.level == "error" && first_error.is_none() {
                 first_error = Some(diagnostic.message.clone());
@@ -131,6 +138,8 @@ struct Message {
     reason: String,
     message: Option<Diagnostic>,
     success: Option<bool>,
+    package_id: Option<String>,
+    manifest_path: Option<PathBuf>,
 }
 
 #[derive(Deserialize)]
@@ -170,6 +179,13 @@ impl Message {
         json.disable_recursion_limit();
         let message = Message::deserialize(&mut json)?;
         json.end().map(|()| message)
+    }
+
+    fn checked(&self) -> Option<PathBuf> {
+        let is_ours = self.package_id.as_ref().is_some_and(|id| id.contains("path+file:"));
+        let manifest = self.manifest_path.as_ref()?;
+        let is_built = self.reason == "compiler-artifact" && is_ours;
+        manifest.parent().filter(|_| is_built).map(ToOwned::to_owned)
     }
 }
 

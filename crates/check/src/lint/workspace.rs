@@ -13,6 +13,8 @@ const BASELINE: &str = "throughline-baseline.toml";
 
 pub(super) struct Workspace {
     pub(super) root: PathBuf,
+    /// The folders of the packages that clippy judges.
+    pub(super) members: Vec<PathBuf>,
 }
 
 impl Workspace {
@@ -30,14 +32,18 @@ impl Workspace {
         }
         let told: Metadata = serde_json::from_slice(&output.stdout)
             .map_err(|error| Error::NoWorkspace { why: error.to_string() })?;
-        Ok(Workspace { root: told.workspace_root })
+        let folder = |package: &Package| package.manifest_path.parent().map(Path::to_owned);
+        Ok(Workspace {
+            root: told.workspace_root,
+            members: told.packages.iter().filter_map(folder).collect(),
+        })
     }
 
-    /// Where cargo can't be asked.
+    /// Where cargo can't be asked: nothing is known of the members.
     pub(super) fn around_here() -> Result<Self> {
         let from = here()?;
         let root = lock::folder_around(&from).unwrap_or(&from).to_owned();
-        Ok(Workspace { root })
+        Ok(Workspace { root, members: Vec::new() })
     }
 
     /// The nearest one, up to the root; where there is none, it belongs to the root.
@@ -77,4 +83,10 @@ fn manifest_path(cargo_args: &[String]) -> Option<&str> {
 #[derive(Deserialize)]
 struct Metadata {
     workspace_root: PathBuf,
+    packages: Vec<Package>,
+}
+
+#[derive(Deserialize)]
+struct Package {
+    manifest_path: PathBuf,
 }
