@@ -213,3 +213,15 @@ fn a_manifest_may_be_elsewhere() {
     assert!(text.contains("give `-- --manifest-path <PATH>`"), "{text}");
     assert_eq!(status, 2);
 }
+
+/// docs/lint.md tells it as a hole to look for.
+#[test]
+fn what_is_allowed_counts_as_none() {
+    let root = orders("allowed");
+    write(root.join("clippy.toml"), LIST);
+    let lib = root.join("crates/orders/src/lib.rs");
+    let spawns = fs::read_to_string(&lib).expect("a source");
+    write(lib, &format!("#![allow(clippy::disallowed_methods)]\n{spawns}"));
+    let (_, text) = said(&mut lint(&root, &[]));
+    assert!(text.starts_with("no raw way out, as before\n"), "{text}");
+}
