@@ -22,7 +22,33 @@ pub(crate) enum Error {
     NotABaseline { path: PathBuf, why: String },
     #[error("there is no baseline {}: write it with --write-baseline", path.display())]
     NoBaseline { path: PathBuf },
-    #[error("`cargo clippy` can't be run: {0}; is cargo in the PATH?")]
+    #[error(
+        "clippy has no list of raw ways out, and would find none: {why}; put the list into the \
+         clippy.toml beside the workspace's Cargo.toml, as \
+         https://github.com/throughline-rs/throughline/blob/main/docs/lint.md says, or name the \
+         folder that has it in CLIPPY_CONF_DIR"
+    )]
+    NoList { why: String },
+    #[error(
+        "nothing is counted in {}: {why}, and clippy merges none; put the list of the workspace \
+         there too, or, where nothing is to be counted, `disallowed-methods = []`",
+        member.display()
+    )]
+    NotListed { member: PathBuf, why: String },
+    #[error("{} is no configuration of clippy's: {why}; mend it", path.display())]
+    NotAConf { path: PathBuf, why: String },
+    #[error(
+        "clippy.toml can't be looked for in {}: {cause}; if CLIPPY_CONF_DIR names it, name a folder \
+         that is there, seen from the root of the workspace",
+        path.display()
+    )]
+    ConfDir { path: PathBuf, cause: io::Error },
+    #[error(
+        "`cargo metadata` doesn't tell what the workspace is: {why}; go to its folder, or give \
+         `-- --manifest-path <PATH>`"
+    )]
+    NoWorkspace { why: String },
+    #[error("cargo can't be run: {0}; is it in the PATH?")]
     Cargo(io::Error),
     #[error("clippy's messages can't be read: {0}")]
     Messages(io::Error),

@@ -1,36 +1,45 @@
 //! The ratchet: what clippy's list finds may become less, and never more.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod list;
+mod messages;
+mod workspace;
+
+use std::collections::BTreeMap;
 use std::fmt::Write;
-use std::io::{self, BufRead, BufReader};
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-use std::{env, fs};
+use std::path::Path;
+use std::{fs, io};
 
-use serde::Deserialize;
-
+use self::list::Lists;
+use self::messages::{Counts, Places};
+use self::workspace::Workspace;
 use crate::{Error, Found, LintArgs, Result};
 
-/// The lints that read a list of names.
-const LINTS: [&str; 2] = ["clippy::disallowed_methods", "clippy::disallowed_types"];
-const BASELINE: &str = "throughline-baseline.toml";
 const HEADER: &str = "# What clippy's list of raw ways out still finds, method by method and file by file.\n\
                       # `throughline-check lint` holds it: a number may fall, not rise.\n";
 
-/// Methods, files, and how often.
-type Counts = BTreeMap<String, BTreeMap<String, usize>>;
-
 pub(crate) fn check(args: &LintArgs) -> Result<Found> {
-    let path = args.baseline.clone().unwrap_or_else(|| PathBuf::from(BASELINE));
+    let (cargo_args, clippy_args) = split(&args.cargo_args);
+    let workspace = match Workspace::of(cargo_args) {
+        // Messages can be read where there is no cargo.
+        Err(_) if args.stdin => Workspace::around_here()?,
+        workspace => workspace?,
+    };
+    let path = match &args.baseline {
+        Some(path) => path.clone(),
+        None => workspace.baseline()?,
+    };
     let before = read(&path)?;
     if before.is_none() && args.baseline.is_some() && !args.write_baseline {
         return Err(Error::NoBaseline { path });
     }
+    let lists = Lists::read(&workspace)?;
     let places = if args.stdin {
         Places::read(io::stdin().lock())?
     } else {
-        Places::find(&args.cargo_args)?
+        lists.are_some()?;
+        Places::find(cargo_args, clippy_args, lists.fingerprint())?
     };
+    lists.cover(&places.checked)?;
     let now = places.counts();
     let allowed = before.clone().unwrap_or_default();
     let risen: Vec<_> =
@@ -79,6 +88,14 @@ pub(crate) fn check(args: &LintArgs) -> Result<Found> {
     Ok(Found { text, is_right: true })
 }
 
+/// What is meant for cargo, and behind a `--` of its own what is meant for clippy.
+fn split(args: &[String]) -> (&[String], &[String]) {
+    match args.iter().position(|arg| arg == "--") {
+        Some(at) => (&args[..at], &args[at + 1..]),
+        None => (args, &[]),
+    }
+}
+
 fn of(counts: &Counts, method: &str) -> usize {
     counts.get(method).map_or(0, |files| files.values().sum())
 }
@@ -103,126 +120,5 @@ fn read(path: &Path) -> Result<Option<Counts>> {
         }),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(cause) => Err(Error::Read { path: path.to_owned(), cause }),
-    }
-}
-
-// ------------------------------------------------------------- what clippy says
-
-/// Method, file, line, column. A file that is built for several targets is reported for each.
-struct Places(BTreeSet<(String, String, usize, usize)>);
-
-impl Places {
-    fn find(cargo_args: &[String]) -> Result<Self> {
-        let mut clippy = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-        clippy.args(["clippy", "--message-format=json"]);
-        if cargo_args.is_empty() {
-            clippy.args(["--workspace", "--all-targets"]);
-        }
-        // Where the list is denied, the first crate that breaks it would be the last one counted.
-        clippy.args(cargo_args).args(["--", "--cap-lints=warn"]);
-        let mut clippy =
-            clippy.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().map_err(Error::Cargo)?;
-        let found = clippy.stdout.take().map(|output| Places::read(BufReader::new(output)));
-        clippy.wait().map_err(Error::Cargo)?;
-        found.unwrap_or(Err(Error::Unfinished))
-    }
-
-    fn read(messages: impl BufRead) -> Result<Self> {
-        let (mut places, mut finished, mut first_error) = (BTreeSet::new(), None, None);
-        for (number, line) in messages.lines().enumerate() {
-            let line = line.map_err(Error::Messages)?;
-            // What isn't an object was printed by something else that cargo ran.
-            if !line.starts_with('{') {
-                continue;
-            }
-            let message: Message = serde_json::from_str(&line)
-                .map_err(|cause| Error::NotAMessage { line: number + 1, cause })?;
-            if let Some(success) = message.success.filter(|_| message.reason == "build-finished") {
-                finished = Some(success);
-            }
-            let Some(diagnostic) = message.message else { continue };
-            if diagnostic.level == "error" && first_error.is_none() {
-                first_error = Some(diagnostic.message.clone());
-            }
-            places.extend(diagnostic.place());
-        }
-        match finished {
-            None => Err(Error::Unfinished),
-            Some(false) => {
-                Err(Error::Failed(first_error.unwrap_or_else(|| "it failed".to_owned())))
-            }
-            Some(true) => Ok(Places(places)),
-        }
-    }
-
-    fn counts(&self) -> Counts {
-        let mut counts = Counts::new();
-        for (method, file, ..) in &self.0 {
-            *counts.entry(method.clone()).or_default().entry(file.clone()).or_default() += 1;
-        }
-        counts
-    }
-
-    /// The files that have more of `method` than `allowed`, each place in a line.
-    fn of_more(&self, method: &str, allowed: &Counts) -> String {
-        let mut text = String::new();
-        for (file, is) in self.counts().remove(method).unwrap_or_default() {
-            let was = allowed.get(method).and_then(|files| files.get(&file)).copied().unwrap_or(0);
-            if is <= was {
-                continue;
-            }
-            let here = self.0.iter().filter(|place| place.0 == method && place.1 == file);
-            for (_, _, line, column) in here {
-                let _ok = writeln!(text, "  {file}:{line}:{column}");
-            }
-            if was > 0 {
-                let _ok = writeln!(text, "  ({was} of these {is} were there before)");
-            }
-        }
-        text
-    }
-}
-
-#[derive(Deserialize)]
-struct Message {
-    reason: String,
-    message: Option<Diagnostic>,
-    success: Option<bool>,
-}
-
-#[derive(Deserialize)]
-struct Diagnostic {
-    message: String,
-    level: String,
-    code: Option<Code>,
-    #[serde(default)]
-    spans: Vec<Span>,
-}
-
-#[derive(Deserialize)]
-struct Code {
-    code: String,
-}
-
-#[derive(Deserialize)]
-struct Span {
-    file_name: String,
-    line_start: usize,
-    column_start: usize,
-    is_primary: bool,
-}
-
-impl Diagnostic {
-    fn place(self) -> Option<(String, String, usize, usize)> {
-        let code = self.code?.code;
-        if !LINTS.contains(&code.as_str()) {
-            return None;
-        }
-        // use of a disallowed method `tokio::spawn`
-        let method = self.message.split('`').nth(1).unwrap_or(&self.message).to_owned();
-        let span = self.spans.into_iter().find(|span| span.is_primary)?;
-        // A baseline that was written on Windows holds elsewhere.
-        let file = span.file_name.replace('\\', "/");
-        Some((method, file, span.line_start, span.column_start))
     }
 }

@@ -61,11 +61,15 @@ pub(crate) fn check(paths: &[PathBuf], json: bool) -> Result<Found> {
 
 fn around_here() -> Result<PathBuf> {
     let from = env::current_dir().map_err(|cause| Error::Read { path: ".".into(), cause })?;
-    let found =
-        from.ancestors().map(|folder| folder.join("Cargo.lock")).find(|path| path.is_file());
+    let found = folder_around(&from).map(|folder| folder.join("Cargo.lock"));
     // Told as short as it can be: it is usually right here.
     let found = found.map(|path| path.strip_prefix(&from).map(Path::to_owned).unwrap_or(path));
     found.ok_or(Error::NoLock { from })
+}
+
+/// The nearest folder from `from` upwards that has a lock file.
+pub(crate) fn folder_around(from: &Path) -> Option<&Path> {
+    from.ancestors().find(|folder| folder.join("Cargo.lock").is_file())
 }
 
 fn judge(path: &Path) -> Result<Verdict> {
@@ -74,17 +78,17 @@ fn judge(path: &Path) -> Result<Verdict> {
         Ok(text) => text,
         Err(cause) => return Err(Error::Read { path, cause }),
     };
-    let lock = match toml::from_str::<LockFile>(&text) {
-        Ok(lock) if lock.package.is_empty() => {
-            return Err(Error::NotALock { path, why: "it lists no packages".to_owned() });
-        }
-        Ok(lock) => lock,
+    let packages = match toml::from_str::<LockFile>(&text) {
+        Ok(lock) => lock.package.into_iter().chain(lock.root).collect::<Vec<_>>(),
         Err(error) => return Err(Error::NotALock { path, why: error.message().to_owned() }),
     };
-    let graph = Graph::new(&lock.package);
+    if packages.is_empty() {
+        return Err(Error::NotALock { path, why: "it lists no packages".to_owned() });
+    }
+    let graph = Graph::new(&packages);
     let splits: Vec<_> = FAMILY.iter().filter_map(|rule| graph.split(*rule)).collect();
     let notes = NOTED.iter().filter_map(|rule| graph.split(*rule)).collect();
-    let only = lock.package.iter().find(|package| package.name == "opentelemetry");
+    let only = packages.iter().find(|package| package.name == "opentelemetry");
     Ok(Verdict {
         path: path.display().to_string(),
         ok: splits.is_empty(),
@@ -100,6 +104,8 @@ fn judge(path: &Path) -> Result<Verdict> {
 struct LockFile {
     #[serde(default)]
     package: Vec<Package>,
+    /// In the first format, the package of the folder itself.
+    root: Option<Package>,
 }
 
 #[derive(Deserialize)]

@@ -36,7 +36,7 @@ enum Command {
     ///
     /// Counts what clippy's `disallowed_methods` (and `disallowed_types`) report, each place once,
     /// and compares with the baseline, method by method. Exits with 1 where one has risen. Without a
-    /// baseline none is allowed.
+    /// baseline none is allowed. Exits with 2 where clippy has no list to find anything by.
     Lint(LintArgs),
 }
 
@@ -52,7 +52,8 @@ struct LockArgs {
 
 #[derive(Debug, Args)]
 struct LintArgs {
-    /// What is still allowed, as `--write-baseline` wrote it [default: throughline-baseline.toml].
+    /// What is still allowed, as `--write-baseline` wrote it [default: throughline-baseline.toml,
+    /// here or above, up to the root of the workspace].
     #[arg(long, value_name = "FILE")]
     baseline: Option<PathBuf>,
     /// Write the baseline: the first one, or a lower one. A higher one is refused.
@@ -62,7 +63,8 @@ struct LintArgs {
     /// `cargo clippy --message-format=json -- --cap-lints=warn | throughline-check lint --stdin`.
     #[arg(long, conflicts_with = "cargo_args")]
     stdin: bool,
-    /// What to tell `cargo clippy` [default: --workspace --all-targets].
+    /// What to tell `cargo clippy` [default: --workspace --all-targets], and behind another `--`
+    /// what to tell clippy.
     #[arg(last = true, value_name = "CARGO ARGS")]
     cargo_args: Vec<String>,
 }

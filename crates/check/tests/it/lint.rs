@@ -3,9 +3,9 @@
 use std::fs;
 use std::path::Path;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
-use crate::{check, folder, run};
+use crate::{check, run, workspace};
 
 const END: &str = r#"{"reason":"build-finished","success":true}"#;
 
@@ -46,7 +46,7 @@ fn baseline(folder: &Path) -> String {
 
 /// A folder with the baseline of `three`.
 fn held(name: &str) -> std::path::PathBuf {
-    let folder = folder(name);
+    let folder = workspace(name);
     let (status, text, error) = lint(&folder, &["--write-baseline"], &three());
     assert_eq!((status, error.as_str()), (0, ""));
     assert_eq!(text, "throughline-baseline.toml written: 3 raw ways out\n");
@@ -123,9 +123,118 @@ fn another_method_does_not_make_up_for_one_more() {
     assert_eq!(status, 1);
 }
 
+/// `message` again, as it is when the place is in a macro that was called at `calls`, the inner
+/// ones first.
+fn expanded(message: &str, calls: &[(&str, u32)]) -> String {
+    let mut expansion = Value::Null;
+    for (file, line) in calls.iter().rev() {
+        expansion = json!({ "macro_decl_name": "go!", "def_site_span": null, "span": {
+            "file_name": file, "line_start": line, "column_start": 9, "is_primary": false,
+            "expansion": expansion } });
+    }
+    let expansion = format!(r#""is_primary":true,"expansion":{expansion}"#);
+    message.replace(r#""is_primary":true"#, &expansion)
+}
+
+#[test]
+fn a_macro_counts_wherever_it_is_used() {
+    let spawn = found("tokio::spawn", "/registry/go/src/lib.rs", 2);
+    let second = found("tokio::spawn", "/registry/go/src/lib.rs", 3);
+    let folder = workspace("macro");
+    let used = [
+        expanded(&spawn, &[("src/audit.rs", 20)]),
+        expanded(&spawn, &[("src/audit.rs", 20)]),
+        expanded(&spawn, &[("src/audit.rs", 30)]),
+        expanded(&second, &[("src/audit.rs", 30)]),
+        // By two ways through another macro.
+        expanded(&spawn, &[("src/more.rs", 1), ("src/orders.rs", 5)]),
+        expanded(&spawn, &[("src/more.rs", 2), ("src/orders.rs", 5)]),
+    ];
+    let (status, text, error) = lint(&folder, &["--write-baseline"], &messages(&used));
+    assert_eq!((status, text.as_str()), (0, "throughline-baseline.toml written: 5 raw ways out\n"));
+    assert_eq!(error, "");
+    let text = baseline(&folder);
+    assert!(
+        text.ends_with("[\"tokio::spawn\"]\n\"src/audit.rs\" = 3\n\"src/orders.rs\" = 2\n"),
+        "{text}"
+    );
+
+    let once_more = expanded(&spawn, &[("src/new.rs", 7)]);
+    let (status, text, _) = lint(&folder, &[], &messages(&[&used[..], &[once_more]].concat()));
+    assert!(
+        text.starts_with(
+            "tokio::spawn has risen from 5 to 6:\n  src/new.rs:7:9 (a macro that has it at \
+             /registry/go/src/lib.rs:2:5)\n"
+        ),
+        "{text}"
+    );
+    assert_eq!(status, 1);
+}
+
+#[test]
+fn a_macro_may_go_deep() {
+    let calls: Vec<_> = (0..127).map(|_| ("src/audit.rs", 3)).collect();
+    let deep = expanded(&found("tokio::spawn", "src/go.rs", 3), &calls);
+    let (status, text, error) = lint(&workspace("deep"), &["--write-baseline"], &messages(&[deep]));
+    assert_eq!((status, text.as_str()), (0, "throughline-baseline.toml written: 1 raw way out\n"));
+    assert_eq!(error, "");
+}
+
+#[test]
+fn every_run_has_to_succeed() {
+    let folder = held("runs");
+    let (good, bad) = (three(), END.replace("true", "false"));
+    for input in [[&*good, &*bad], [&bad, &good]] {
+        let (status, text, error) = lint(&folder, &[], &input.join("\n"));
+        assert!(error.contains("so a count would be too low"), "{text}{error}");
+        assert_eq!(status, 2);
+    }
+    let torn = [&good, good.trim_end_matches(END)].concat();
+    let torn = torn.replace("}{", "}\n{");
+    let (status, text, error) = lint(&folder, &[], &torn);
+    assert!(error.contains("the messages stop before the end of the build"), "{text}{error}");
+    assert_eq!(status, 2);
+
+    let (status, text, _) = lint(&folder, &[], &[&*good, &*good].join("\n"));
+    assert_eq!((status, text.as_str()), (0, "3 raw ways out, as before\n"));
+}
+
+#[test]
+fn the_baseline_is_the_one_of_the_workspace() {
+    let root = held("around");
+    let below = root.join("crates/orders");
+    fs::create_dir_all(&below).expect("a folder");
+    let (status, text, _) = lint(&below, &[], &three());
+    assert_eq!((status, text.as_str()), (0, "3 raw ways out, as before\n"));
+
+    // The first one is put there, too.
+    fs::remove_file(root.join("throughline-baseline.toml")).expect("removed");
+    let (status, ..) = lint(&below, &["--write-baseline"], &three());
+    assert_eq!((status, below.join("throughline-baseline.toml").exists()), (0, false));
+    assert!(baseline(&root).contains("tokio::spawn"));
+
+    // Above it is somebody else's.
+    let inner = root.join("fuzz");
+    fs::create_dir(&inner).expect("a folder");
+    fs::write(inner.join("Cargo.toml"), "[workspace]\n").expect("written");
+    let (status, ..) = lint(&inner, &[], &three());
+    assert_eq!(status, 1);
+
+    // Without cargo, or a manifest that it reads, the lock file tells.
+    let root = held("lock-only");
+    fs::remove_file(root.join("Cargo.toml")).expect("removed");
+    fs::write(root.join("Cargo.lock"), "version = 4\n").expect("written");
+    let below = root.join("src");
+    fs::create_dir(&below).expect("a folder");
+    let mut check = check();
+    check.args(["lint", "--stdin"]).current_dir(&below).env("CARGO", root.join("no-cargo"));
+    let (status, text, _) = run(&mut check, &three());
+    assert_eq!((status, text.as_str()), (0, "3 raw ways out, as before\n"));
+}
+
 #[test]
 fn without_a_baseline_there_may_be_none() {
-    let folder = folder("none");
+    let folder = workspace("none");
     let (status, text, _) = lint(&folder, &[], END);
     assert_eq!((status, text.as_str()), (0, "no raw way out, as before\n"));
     let (status, text, _) = lint(&folder, &[], &three());

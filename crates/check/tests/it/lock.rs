@@ -134,6 +134,42 @@ dependencies = [
     assert_eq!(status, 1);
 }
 
+/// The first format keeps the package of the folder apart from the others.
+#[test]
+fn the_root_of_an_old_lock_file_is_one_of_its_packages() {
+    let (status, text, _) = written(
+        "root",
+        r#"[root]
+name = "orders"
+version = "0.1.0"
+dependencies = [
+ "opentelemetry 0.32.0 (registry+https://github.com/rust-lang/crates.io-index)",
+ "opentelemetry 0.33.1 (registry+https://github.com/rust-lang/crates.io-index)",
+]
+[[package]]
+name = "opentelemetry"
+version = "0.32.0"
+source = "registry+https://github.com/rust-lang/crates.io-index"
+[[package]]
+name = "opentelemetry"
+version = "0.33.1"
+source = "registry+https://github.com/rust-lang/crates.io-index"
+"#,
+    );
+    assert!(text.contains("0.32.0 is brought by\n    orders → opentelemetry 0.32.0\n"), "{text}");
+    assert!(
+        text.contains("do: in the Cargo.toml of orders ask for opentelemetry 0.33.1\n"),
+        "{text}"
+    );
+    assert_eq!(status, 1);
+
+    // A package of its own, and nothing else.
+    let (status, text, _) =
+        written("root-only", "[root]\nname = \"orders\"\nversion = \"0.1.0\"\n");
+    assert!(text.ends_with("Cargo.lock: no opentelemetry\n"), "{text}");
+    assert_eq!(status, 0);
+}
+
 #[test]
 fn a_folder_or_none_means_the_lock_file_in_it_or_above() {
     let folder = folder("above");

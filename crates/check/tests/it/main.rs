@@ -1,6 +1,7 @@
 //! The binary as its users run it.
 #![allow(clippy::expect_used, clippy::panic, reason = "a test that cannot go on says so")]
 
+mod clippy;
 mod lint;
 mod list;
 mod lock;
@@ -11,7 +12,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 fn check() -> Command {
-    Command::new(env!("CARGO_BIN_EXE_throughline-check"))
+    let mut check = Command::new(env!("CARGO_BIN_EXE_throughline-check"));
+    check.env_remove("CLIPPY_CONF_DIR");
+    check
 }
 
 /// Exit status, standard output, standard error.
@@ -30,6 +33,13 @@ fn folder(name: &str) -> PathBuf {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
     drop(fs::remove_dir_all(&folder));
     fs::create_dir_all(&folder).expect("a folder");
+    folder
+}
+
+/// A folder that is the root of a workspace, whatever is above it.
+fn workspace(name: &str) -> PathBuf {
+    let folder = folder(name);
+    fs::write(folder.join("Cargo.toml"), "[workspace]\nresolver = \"3\"\n").expect("written");
     folder
 }
 
