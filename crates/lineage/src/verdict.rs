@@ -142,7 +142,8 @@ pub const fn replacement(class: Class) -> Option<&'static str> {
             Some("throughline::task::spawn (spawn_blocking; spawn_linked for a trace of its own)")
         }
         Class::Kafka => Some("throughline::kafka::FutureProducer"),
-        Class::Grpc | Class::Sqs | Class::Process => None,
+        Class::Grpc => Some("throughline::tonic::ClientLayer"),
+        Class::Sqs | Class::Process => None,
     }
 }
 

@@ -46,7 +46,7 @@ pub(crate) struct DemoArgs {
     /// How many orders to have under way at once
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1_000))]
     pub(crate) concurrency: u32,
-    /// Swap one call for the raw library's (http, kafka, spawn), or each in its turn (all)
+    /// Swap one call for the raw library's (http, grpc, kafka, spawn), or each in its turn (all)
     #[arg(long = "break", value_name = "LEG")]
     pub(crate) broken: Option<BreakArg>,
     /// Let the first event of the run fail: it comes again, in the same trace
@@ -137,6 +137,8 @@ pub(crate) struct FulfilmentArgs {
 pub(crate) enum Leg {
     /// gateway → orders, by a plain `reqwest` client
     Http,
+    /// orders → fulfilment, by a plain `tonic` channel
+    Grpc,
     /// orders → fulfilment, by `rdkafka`'s own `FutureProducer`
     Kafka,
     /// the audit task of orders, by `tokio::spawn`
@@ -148,6 +150,7 @@ impl Leg {
     pub(crate) fn class(self) -> Class {
         match self {
             Leg::Http => Class::Http,
+            Leg::Grpc => Class::Grpc,
             Leg::Kafka => Class::Kafka,
             Leg::Spawn => Class::Task,
         }

@@ -30,6 +30,8 @@ pub(crate) enum Error {
     Telemetry { service: &'static str, cause: InitError },
     #[error("{service}: {url} is no address of a service: {cause}")]
     Url { service: &'static str, url: reqwest::Url, cause: <reqwest::Url as FromStr>::Err },
+    #[error("{service}: {url} is no address of a service: {cause}")]
+    Channel { service: &'static str, url: reqwest::Url, cause: tonic::transport::Error },
     #[error("{service}: no Kafka is known; set {BROKERS} to its address, as host:port")]
     NoBrokers { service: &'static str },
     #[error("{service}: {cause}")]

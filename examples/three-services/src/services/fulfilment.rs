@@ -1,25 +1,23 @@
 //! Packs the goods, schedules the shipments, and reports to whoever asked for them.
 
 mod events;
+mod shipping;
 
 use std::process::ExitCode;
-use std::time::Duration;
 
-use axum::extract::State;
 use axum::http::StatusCode;
-use axum::routing::post;
-use axum::{Json, Router};
 use reqwest_middleware::ClientWithMiddleware;
 use throughline::axum::ServerLayer;
-use throughline::boundary;
 use tokio::sync::watch;
-use tracing::{info, instrument};
+use tonic::service::Routes;
 
 use self::events::Events;
+use self::shipping::Shipments;
 use super::{announce, brokers, client, handed_on, listen, serve, stop};
 use crate::cli::FulfilmentArgs;
 use crate::error::Error;
-use crate::order::{Order, OrderState, PACKED, PlacedOrder};
+use crate::legs::grpc::shipping::shipping_server::ShippingServer;
+use crate::order::{Order, OrderState};
 
 const NAME: &str = "fulfilment";
 
@@ -29,10 +27,10 @@ pub(crate) fn run(args: FulfilmentArgs) -> Result<ExitCode, Error> {
 
 async fn start(args: FulfilmentArgs) -> Result<(), Error> {
     let listener = listen(NAME, "port", args.service.host, args.service.port).await?;
-    let routes = Router::new()
-        .route("/shipments", post(ship))
-        .layer(ServerLayer::new().expect_parent(true))
-        .with_state(client());
+    // One port and one layer for gRPC and whatever HTTP there is: calls are told by their kind.
+    let shipments = ShippingServer::new(Shipments::new(client()));
+    let routes =
+        Routes::new(shipments).into_axum_router().layer(ServerLayer::new().expect_parent(true));
 
     let stop = stop(NAME, &args.service)?;
     let (joined, mut has_joined) = watch::channel(false);
@@ -49,21 +47,6 @@ async fn start(args: FulfilmentArgs) -> Result<(), Error> {
     };
     tokio::try_join!(served, events.process(stop.clone()))?;
     Ok(())
-}
-
-async fn ship(
-    State(http): State<ClientWithMiddleware>,
-    Json(PlacedOrder { order, callback }): Json<PlacedOrder>,
-) -> Result<StatusCode, StatusCode> {
-    boundary().set_attribute("order.id", order.id.clone());
-    pack(&order).await;
-    report(&http, &callback, &order, PACKED).await
-}
-
-#[instrument(skip_all, fields(quantity = order.quantity))]
-async fn pack(order: &Order) {
-    tokio::time::sleep(Duration::from_millis(4)).await;
-    info!("packed {} of {}", order.quantity, order.item);
 }
 
 /// Tells whoever placed the order how far it is.

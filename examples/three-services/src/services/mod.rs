@@ -12,6 +12,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::http::StatusCode;
 use axum::routing::get;
+use axum::serve::ListenerExt;
 use reqwest::Url;
 use reqwest_middleware::ClientWithMiddleware;
 use throughline::reqwest::ClientMiddleware;
@@ -19,7 +20,7 @@ use throughline::{boundary, telemetry};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
-use tracing::info;
+use tracing::{debug, info};
 
 use crate::cli::ServiceArgs;
 use crate::error::Error;
@@ -90,6 +91,12 @@ async fn serve(
     mut stop: watch::Receiver<bool>,
 ) -> Result<(), Error> {
     let router = router.route("/health", get(async || StatusCode::NO_CONTENT));
+    // Small frames of HTTP/2 would wait for each other's acknowledgement.
+    let listener = listener.tap_io(|stream| {
+        if let Err(error) = stream.set_nodelay(true) {
+            debug!("frames will wait: {error}");
+        }
+    });
     axum::serve(listener, router)
         .with_graceful_shutdown(async move {
             // An error means that nobody is left to tell us: that is a stop as well.

@@ -8,17 +8,16 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::routing::post;
 use axum::{Json, Router};
-use reqwest::Url;
-use reqwest_middleware::ClientWithMiddleware;
 use throughline::axum::ServerLayer;
 use throughline::boundary;
 use tokio::task::JoinHandle;
 use tracing::{info, instrument, warn};
 
-use super::{announce, brokers, client, endpoint, handed_on, listen, serve, stop};
+use super::{announce, brokers, listen, serve, stop};
 use crate::cli::{Leg, OrdersArgs};
 use crate::error::Error;
 use crate::legs;
+use crate::legs::grpc::Shipper;
 use crate::legs::kafka::Announcer;
 use crate::order::{Order, PlacedOrder};
 
@@ -29,8 +28,7 @@ pub(crate) fn run(args: OrdersArgs) -> Result<ExitCode, Error> {
 }
 
 struct Orders {
-    fulfilment: Url,
-    http: ClientWithMiddleware,
+    shipper: Shipper,
     announcer: Announcer,
     audits_raw: bool,
     /// Tasks that nobody waits for, until the service stops.
@@ -43,8 +41,9 @@ async fn start(args: OrdersArgs) -> Result<(), Error> {
     let announcer = Announcer::new(&brokers(NAME)?, is_raw(Leg::Kafka))
         .map_err(|cause| Error::Kafka { service: NAME, cause })?;
     let orders = Arc::new(Orders {
-        fulfilment: endpoint(NAME, &args.fulfilment, "shipments")?,
-        http: client(),
+        shipper: Shipper::new(&args.fulfilment, is_raw(Leg::Grpc)).map_err(|cause| {
+            Error::Channel { service: NAME, url: args.fulfilment.clone(), cause }
+        })?,
         announcer,
         audits_raw: is_raw(Leg::Spawn),
         audits: Mutex::default(),
@@ -82,8 +81,17 @@ async fn take_order(
         audits.retain(|audit| !audit.is_finished());
         audits.push(audit);
     }
-    let answer = orders.http.post(orders.fulfilment.clone()).json(&placed).send().await;
-    handed_on("fulfilment", &order.id, answer)?;
+    let shipped = async {
+        orders.shipper.ship(&placed).await?;
+        orders.shipper.track(&order.id).await
+    };
+    match shipped.await {
+        Ok(steps) => info!("order {}: {}", order.id, steps.join(", ")),
+        Err(status) => {
+            boundary().fail(&status);
+            return Err(StatusCode::BAD_GATEWAY);
+        }
+    }
     match orders.announcer.announce(&placed).await {
         Ok(()) => Ok(StatusCode::CREATED),
         Err(error) => {

@@ -10,5 +10,6 @@ mod kafka;
 mod orders;
 #[cfg(target_os = "linux")]
 mod processes;
+mod proto;
 mod surroundings;
 mod verdicts;

@@ -15,7 +15,24 @@ fn a_raw_http_call_is_named_and_the_spans_behind_it_arrive() {
             "use throughline::reqwest::ClientMiddleware",
             "3 of 3 orders in pieces",
             // Only the raw call's own span is missing.
-            "42 spans",
+            "48 spans",
+        ],
+    );
+}
+
+#[test]
+fn a_raw_channel_is_named_and_the_spans_behind_it_arrive() {
+    let demo = run(&["--break", "grpc"]);
+    assert_eq!(demo.code, Some(1), "{}{}", demo.out, demo.err);
+    assert_contains(
+        demo.closing(),
+        &[
+            "FAIL  grpc broken at `shipping.v1.Shipping/Ship` of fulfilment (3 times",
+            "grpc broken at `shipping.v1.Shipping/Track` of fulfilment (3 times",
+            "use throughline::tonic::ClientLayer",
+            "3 of 3 orders in pieces",
+            // Only the two raw calls' own spans are missing.
+            "45 spans",
         ],
     );
 }
@@ -31,7 +48,7 @@ fn a_raw_producer_is_named_and_the_spans_behind_it_arrive() {
             "use throughline::kafka::FutureProducer",
             "3 of 3 orders in pieces",
             // Only the raw call's own span is missing.
-            "42 spans",
+            "48 spans",
         ],
     );
 }
@@ -46,14 +63,14 @@ fn a_raw_spawn_is_named_and_the_spans_behind_it_arrive() {
             "FAIL  task broken at `audit` of orders (3 times",
             "use throughline::task::spawn",
             "3 of 3 orders in pieces",
-            "45 spans",
+            "51 spans",
         ],
     );
 }
 
 #[test]
 fn the_verdict_is_the_same_elsewhere_and_knows_no_names() {
-    let legs = [("http", "http"), ("kafka", "kafka"), ("spawn", "task")];
+    let legs = [("http", "http"), ("grpc", "grpc"), ("kafka", "kafka"), ("spawn", "task")];
     let legs = legs.map(|(leg, class)| (Some(leg), Some(class)));
     for (leg, class) in legs.into_iter().chain([(None, None)]) {
         let path = file(&format!("spans-{}.jsonl", leg.unwrap_or("none")));
@@ -72,7 +89,7 @@ fn the_verdict_is_the_same_elsewhere_and_knows_no_names() {
             .replace("\"orders\"", "\"till\"")
             .replace("\"fulfilment\"", "\"store\"")
             .replace("/orders", "/purchases")
-            .replace("/shipments", "/parcels")
+            .replace("shipping.v1.Shipping", "parcels.v1.Parcels")
             .replace("placed-orders", "sales")
             .replace("\"audit\"", "\"ledger\"");
         std::fs::write(&renamed, text).expect("written");
@@ -83,6 +100,7 @@ fn the_verdict_is_the_same_elsewhere_and_knows_no_names() {
             Some(class) => {
                 let place = match class {
                     "http" => "`POST /purchases` of till",
+                    "grpc" => "`parcels.v1.Parcels/Ship` of store",
                     "kafka" => "`process sales` of store",
                     _ => "`ledger` of till",
                 };
@@ -101,6 +119,7 @@ fn every_break_stands_in_one_table() {
         &demo.out,
         &[
             "throughline::reqwest::ClientMiddleware",
+            "throughline::tonic::ClientLayer",
             "throughline::kafka::FutureProducer",
             "throughline::task::spawn",
             "4 traces, 2 orphans",
