@@ -26,11 +26,14 @@ impl Inbound for Axum {
 
     async fn boundary(&self, setup: Setup) -> Router {
         let layer = |setup: &Setup| {
-            ServerLayer::new()
+            let layer = ServerLayer::new()
                 .with_tracer_provider(&setup.provider)
-                .with_propagator(setup.propagator)
                 .trust(setup.trust)
-                .expect_parent(setup.expect_parent)
+                .expect_parent(setup.expect_parent);
+            match &setup.foreign {
+                Some(foreign) => layer.with_propagator(foreign.clone()),
+                None => layer.with_propagator(setup.propagator),
+            }
         };
         let router = Router::new().route("/orders/{id}", get(handle));
         if setup.layers == 1 {

@@ -1,6 +1,6 @@
 //! What a test says about the spans of a recorder.
 
-use throughline_lineage::{Answer, Settings, Trace};
+use throughline_lineage::{Answer, Forest, Settings, Trace};
 
 use crate::Recorder;
 use crate::tree::{TreeError, check_tree};
@@ -13,7 +13,7 @@ pub enum Failure {
     /// The traces have another shape.
     #[error(transparent)]
     Tree(#[from] TreeError),
-    /// Nothing was recorded.
+    /// Nothing was recorded: nobody has the recorder's provider, or no work was done.
     #[error("there is no span")]
     NoSpan,
     /// There is more than one trace.
@@ -29,8 +29,8 @@ pub enum Failure {
     Orphans(String),
     /// Spans belong to no scope of a recorder.
     #[error(
-        "started outside of every scope, in this test or in one beside it: {}; somebody lost the \
-         context on the way to where they were started",
+        "started outside of every scope, by this test or by one beside it: {}; the context was \
+         lost on the way there, or the test that started them has no scope",
         .0.join(", ")
     )]
     Strays(Vec<String>),
@@ -53,8 +53,10 @@ impl Recorder {
     ///
     /// # Errors
     ///
-    /// [`Failure::Tree`], with the difference line by line.
+    /// [`Failure::Strays`], if spans may be missing that this test has lost; [`Failure::Tree`],
+    /// with the difference line by line.
     pub fn check_tree(&self, expected: &str) -> Result<(), Failure> {
+        self.check_no_strays()?;
         Ok(check_tree(&self.spans(), expected)?)
     }
 
@@ -62,8 +64,10 @@ impl Recorder {
     ///
     /// # Errors
     ///
-    /// [`Failure::SeveralTraces`] with all of them, [`Failure::NoSpan`] if there is nothing.
+    /// [`Failure::SeveralTraces`] with all of them, [`Failure::NoSpan`] if there is nothing,
+    /// [`Failure::Strays`] if there may be one more that this test has lost.
     pub fn check_one_trace(&self) -> Result<Trace, Failure> {
+        self.check_no_strays()?;
         match self.forest().traces() {
             [] => Err(Failure::NoSpan),
             [trace] => Ok(trace.clone()),
@@ -74,23 +78,30 @@ impl Recorder {
         }
     }
 
-    /// Whether no span that has ended has lost its context, by the verdict that
+    /// Whether no span has lost its context, still open or not, by the verdict that
     /// [`lineage`](crate::lineage) passes on services.
     ///
     /// A remote parent that was never recorded is the test itself, which played the caller.
     ///
     /// # Errors
     ///
-    /// [`Failure::Orphans`], with the class of each break and the call to use instead.
+    /// [`Failure::Orphans`], with the class of each break and the call to use instead;
+    /// [`Failure::Strays`] with the names of spans that this test may have lost;
+    /// [`Failure::NoSpan`], where nothing proves nothing.
     pub fn check_no_orphans(&self) -> Result<(), Failure> {
-        let mut verdict = self.forest().judge(&Settings::complete());
+        self.check_no_strays()?;
+        let spans = self.started();
+        if spans.is_empty() {
+            return Err(Failure::NoSpan);
+        }
+        let mut verdict = Forest::new(spans).judge(&Settings::complete());
         verdict.breaks.retain(|found| found.answer != Answer::External);
         verdict.summary.orphans = verdict.breaks.len();
         if verdict.is_unbroken() { Ok(()) } else { Err(Failure::Orphans(verdict.to_string())) }
     }
 
-    /// Whether no span was started outside of every [`scope`](Self::scope) while one of this
-    /// recorder was open.
+    /// Whether no span was started outside of every [`scope`](Self::scope) that one of this
+    /// recorder may have lost.
     ///
     /// # Errors
     ///
@@ -122,7 +133,7 @@ impl Recorder {
     ///
     /// # Panics
     ///
-    /// When the traces are not as expected, with the difference line by line.
+    /// When the traces are not as expected, with the difference line by line, or spans were lost.
     #[track_caller]
     pub fn assert_tree(&self, expected: &str) {
         assert(self.check_tree(expected));
@@ -132,7 +143,7 @@ impl Recorder {
     ///
     /// # Panics
     ///
-    /// When there is no trace, or more than one.
+    /// When there is no trace, or more than one, or spans were lost.
     #[track_caller]
     #[expect(clippy::must_use_candidate, reason = "the trace comes on top of the assertion")]
     pub fn assert_one_trace(&self) -> Trace {
@@ -143,7 +154,7 @@ impl Recorder {
     ///
     /// # Panics
     ///
-    /// When a span has lost its context.
+    /// When a span has lost its context, or there is none at all.
     #[track_caller]
     pub fn assert_no_orphans(&self) {
         assert(self.check_no_orphans());

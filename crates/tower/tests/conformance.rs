@@ -24,11 +24,14 @@ impl Inbound for Tower {
 
     async fn boundary(&self, setup: Setup) -> Self::Boundary {
         let layer = |setup: &Setup| {
-            ServerLayer::new()
+            let layer = ServerLayer::new()
                 .with_tracer_provider(&setup.provider)
-                .with_propagator(setup.propagator)
                 .trust(setup.trust)
-                .expect_parent(setup.expect_parent)
+                .expect_parent(setup.expect_parent);
+            match &setup.foreign {
+                Some(foreign) => layer.with_propagator(foreign.clone()),
+                None => layer.with_propagator(setup.propagator),
+            }
         };
         let handler = service_fn(|request: Request<Handler>| async move {
             request.into_body().run().await?;

@@ -7,11 +7,20 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 /// No frame is longer.
 const MAX_LENGTH: usize = 1024 * 1024;
 
+/// A header of a frame. There may be several of one name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Header {
+    /// What it is called, as the sender writes it.
+    pub name: String,
+    /// What it says.
+    pub value: Vec<u8>,
+}
+
 /// A message: headers, and a body.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Frame {
-    /// Names and values.
-    pub headers: Vec<(String, Vec<u8>)>,
+    /// In the order of the sender.
+    pub headers: Vec<Header>,
     /// What it is about.
     pub body: Vec<u8>,
 }
@@ -62,7 +71,8 @@ impl Frame {
             let length = number(&mut bytes)?;
             let name = String::from_utf8_lossy(take(&mut bytes, length)?).into_owned();
             let length = number(&mut bytes)?;
-            headers.push((name, take(&mut bytes, length)?.to_vec()));
+            let value = take(&mut bytes, length)?.to_vec();
+            headers.push(Header { name, value });
         }
         Some(Frame { headers, body: bytes.to_vec() })
     }
@@ -80,7 +90,7 @@ impl Frame {
         }
         let mut bytes = Vec::new();
         number(&mut bytes, self.headers.len())?;
-        for (name, value) in &self.headers {
+        for Header { name, value } in &self.headers {
             for part in [name.as_bytes(), value] {
                 number(&mut bytes, part.len())?;
                 bytes.extend_from_slice(part);

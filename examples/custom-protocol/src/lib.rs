@@ -10,5 +10,10 @@ mod frame;
 mod inject;
 mod process;
 
-pub use frame::{Frame, FrameError};
+pub use frame::{Frame, FrameError, Header};
 pub use process::{CallError, Client, Server};
+
+/// The examples of the page on the law, compiled and run.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/the-context-law.md")]
+mod page {}

@@ -1,11 +1,12 @@
 //! In between: the life of the span, on both sides.
 
 use std::fmt::Display;
+use std::future::pending;
 use std::net::SocketAddr;
 
 use opentelemetry::trace::SpanKind;
 use throughline_core::{Config, Description, End, semconv};
-use tokio::io::AsyncReadExt;
+use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::net::TcpStream;
 
 use crate::frame::{Frame, FrameError};
@@ -63,7 +64,8 @@ impl Server {
 
     /// Serves the one request of a connection: extract, process, answer.
     ///
-    /// Where the client hangs up, the handler is dropped, and its span ends as cancelled.
+    /// Where the client hangs up by resetting the connection, as [`Client`] does, the handler is
+    /// dropped, and its span ends as cancelled. A client that only has no more to say is answered.
     ///
     /// # Errors
     ///
@@ -84,7 +86,7 @@ impl Server {
         let work = span.process(async move { handler(request).await });
         let (result, span) = tokio::select! {
             done = work => done,
-            _gone = input.read_u8() => return Ok(()),
+            () = reset(&mut input) => return Ok(()),
         };
         let (status, body) = match result {
             Ok(body) => {
@@ -98,6 +100,20 @@ impl Server {
         };
         let body = [&[status], &*body].concat();
         Frame { headers: Vec::new(), body }.write(&mut output).await
+    }
+}
+
+/// Ends when the connection is reset, and not before.
+async fn reset(input: &mut (impl AsyncRead + Unpin)) {
+    let mut rest = [0; 64];
+    loop {
+        match input.read(&mut rest).await {
+            // Its writing half is closed. Whether the other one is, nobody can see from here.
+            Ok(0) => pending().await,
+            // One request a connection: what comes behind it is none of the handler's.
+            Ok(_) => {}
+            Err(_) => return,
+        }
     }
 }
 
@@ -132,6 +148,9 @@ impl Client {
 
 async fn exchange(to: SocketAddr, request: Frame) -> Result<Vec<u8>, CallError> {
     let mut connection = TcpStream::connect(to).await.map_err(FrameError::Io)?;
+    // Whoever is dropped before the answer resets the connection: a mere end looks like that of a
+    // client which waits.
+    connection.set_zero_linger().map_err(FrameError::Io)?;
     request.write(&mut connection).await?;
     let answer = Frame::read(&mut connection).await?;
     match answer.body.split_first() {

@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 
-use custom_protocol::{Client, Frame, Server};
+use custom_protocol::{Client, Frame, Header, Server};
 use opentelemetry::trace::SpanKind;
 use throughline_testing::battery::{self, Handler, Headers, Inbound, Outbound, Peer, Setup};
 use tokio::net::TcpListener;
@@ -28,6 +28,14 @@ impl<T> Left<T> {
         let number = u64::from_be_bytes(body.try_into().expect("a number"));
         self.0.lock().expect("a lock").remove(&number).expect("it was left")
     }
+}
+
+fn native(headers: Headers) -> Vec<Header> {
+    headers.into_iter().map(|(name, value)| Header { name, value }).collect()
+}
+
+fn arrived(headers: Vec<Header>) -> Headers {
+    headers.into_iter().map(|header| (header.name, header.value)).collect()
 }
 
 /// How many connections there are at once.
@@ -66,8 +74,8 @@ impl<T: Send + 'static> Listening<T> {
                     let (server, serve, left) = (server.clone(), serve.clone(), Arc::clone(&left));
                     tokio::spawn(async move {
                         let handler = async |frame: Frame| {
-                            let headers = frame.headers.into_iter().collect();
-                            serve(left.take(&frame.body), headers).await.map(|()| Vec::new())
+                            let handled = serve(left.take(&frame.body), arrived(frame.headers));
+                            handled.await.map(|()| Vec::new())
                         };
                         drop(server.serve(connection, handler).await);
                     });
@@ -93,9 +101,11 @@ impl Inbound for Serves {
 
     async fn deliver(&self, to: &Listening<Handler>, headers: Headers, handler: Handler) {
         let _connection = to.connections.acquire().await;
-        let frame = Frame { headers: headers.into_iter().collect(), body: to.left.leave(handler) };
+        let frame = Frame { headers: native(headers), body: to.left.leave(handler) };
         let mut connection =
             tokio::net::TcpStream::connect(to.address).await.expect("a connection");
+        // A client that is dropped hangs up.
+        connection.set_zero_linger().expect("a socket");
         frame.write(&mut connection).await.expect("it is written");
         // Whatever is answered: a handler that panics answers nothing.
         drop(Frame::read(&mut connection).await);
@@ -118,7 +128,7 @@ impl Outbound for Calls {
 
     async fn send(&self, (client, to): &(Client, Listening<Peer>), headers: Headers, peer: Peer) {
         let _connection = to.connections.acquire().await;
-        let frame = Frame { headers: headers.into_iter().collect(), body: to.left.leave(peer) };
+        let frame = Frame { headers: native(headers), body: to.left.leave(peer) };
         drop(client.call(to.address, frame).await);
     }
 }

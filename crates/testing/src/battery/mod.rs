@@ -54,12 +54,14 @@ macro_rules! ensure {
 }
 
 mod checks;
+mod foreign;
 mod headers;
 mod inbound;
 mod outbound;
 mod parts;
 mod report;
 
+pub use foreign::Foreign;
 pub use headers::Headers;
 pub use inbound::{Inbound, inbound};
 pub use outbound::{Outbound, outbound};

@@ -7,7 +7,7 @@ use opentelemetry::baggage::BaggageExt;
 use opentelemetry::{Context, KeyValue};
 use throughline_core::{Config, InContext, Trust, W3cPropagator};
 
-use super::{Headers, Outcome};
+use super::{Foreign, Headers, Outcome};
 use crate::Provider;
 
 /// How a boundary is to be built for a case.
@@ -18,6 +18,9 @@ pub struct Setup {
     pub provider: Provider,
     /// For `.with_propagator(setup.propagator)`: what is global doesn't matter then.
     pub propagator: W3cPropagator,
+    /// For `.with_propagator(foreign)` in its place, in the case that has one; outbound boundaries
+    /// have none.
+    pub foreign: Option<Foreign>,
     /// For `.trust(setup.trust)`; outbound boundaries have none.
     pub trust: Trust,
     /// For `.expect_parent(setup.expect_parent)`; outbound boundaries don't.
@@ -47,6 +50,7 @@ impl Setup {
         Setup {
             provider,
             propagator: W3cPropagator::new(),
+            foreign: None,
             trust: Trust::Continue,
             expect_parent: false,
             layers: 1,
@@ -93,11 +97,15 @@ impl Setup {
     /// A core configuration as this case wants it.
     #[must_use]
     pub fn configure(&self, config: Config) -> Config {
-        config
+        let config = config
             .with_tracer_provider(&self.provider)
             .with_propagator(self.propagator)
             .trust(self.trust)
-            .expect_parent(self.expect_parent)
+            .expect_parent(self.expect_parent);
+        match &self.foreign {
+            Some(foreign) => config.with_propagator(foreign.clone()),
+            None => config,
+        }
     }
 }
 

@@ -108,9 +108,8 @@ impl Recorder {
         self.store.ended_twice()
     }
 
-    /// The names of spans that no [`scope`](Self::scope) owns, and that were started while one of
-    /// this recorder was open, beside others: they have lost their context, in this test or in one
-    /// that ran at the same time.
+    /// The names of spans that no [`scope`](Self::scope) owns, and that one of this recorder may
+    /// have lost: they were started while it was open beside others, or after it was over.
     #[must_use]
     pub fn strays(&self) -> Vec<String> {
         self.store.strays()
@@ -120,6 +119,11 @@ impl Recorder {
     #[must_use]
     pub fn forest(&self) -> Forest {
         Forest::new(self.spans())
+    }
+
+    /// Those that have ended, and those that have not.
+    pub(crate) fn started(&self) -> Vec<Span> {
+        self.store.all_spans()
     }
 
     /// Forgets all spans kept so far.

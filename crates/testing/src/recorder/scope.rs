@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::thread::{self, ThreadId};
 
 use opentelemetry::Context;
 use opentelemetry::trace::{Link, SpanContext, SpanKind, TraceContextExt};
@@ -24,14 +25,24 @@ impl Recorder {
     /// - a span started in the future, or in a context that descends from it;
     /// - a span that continues a trace which the scope has seen, wherever it is started: in a
     ///   server behind a real socket, say;
-    /// - a span that has lost its context in a task of the same tokio runtime. It is kept so that
-    ///   assertions can name it. `#[tokio::test]` gives each test a runtime; two scopes in one
-    ///   runtime at the same time don't;
-    /// - a span that has lost its context on any other thread, while no other scope is open in the
-    ///   process.
+    /// - a span that has lost its context in a task of the same tokio runtime, or on the thread of
+    ///   [`scope_blocking`](Self::scope_blocking). It is kept so that assertions can name it.
+    ///   `#[tokio::test]` gives each test a runtime; two scopes in one runtime at the same time
+    ///   don't;
+    /// - a span that has lost its context on any other thread, while no other test of the process
+    ///   has a recorder with a scope.
     ///
-    /// Where several scopes are open, nobody can tell whose such a span is: each of them is told of
-    /// it, and [`assert_no_strays`](Self::assert_no_strays) fails by its name.
+    /// # Strays
+    ///
+    /// Of any other span nobody can tell whose it is: where several scopes are open, or where it
+    /// was started too late, when its own was over. It is kept nowhere; but all who may have lost
+    /// it are told its name, and their assertions on traces fail by it. These are the recorders
+    /// with a scope in its runtime, open or over; or else all that ever had one, and still live.
+    ///
+    /// So a context that is lost fails the test that lost it in every run, and now and then one
+    /// beside it as well, whose failure says so. That is fair only where all that belongs to
+    /// nobody was lost: in a process where tests have scopes, a test that makes spans by the global
+    /// provider needs one, too.
     ///
     /// Code that was given a provider doesn't use the global one.
     ///
@@ -51,14 +62,14 @@ impl Recorder {
     /// # }
     /// ```
     pub async fn scope<F: Future>(&self, future: F) -> F::Output {
-        let _open = registry().open(&self.store);
+        let _open = registry().open(&self.store, None);
         let context = Context::current_with_value(InScope(Arc::downgrade(&self.store)));
         InContext::new(future, context).await
     }
 
     /// [`scope`](Self::scope) for code that isn't asynchronous.
     pub fn scope_blocking<T>(&self, f: impl FnOnce() -> T) -> T {
-        let _open = registry().open(&self.store);
+        let _open = registry().open(&self.store, Some(thread::current().id()));
         let context = Context::current_with_value(InScope(Arc::downgrade(&self.store)));
         let _attached = context.attach();
         f()
@@ -91,7 +102,18 @@ struct Routes {
     spans: HashMap<(TraceId, SpanId), Weak<Store>>,
     /// The last scope that saw a trace: tests like to use the same id.
     traces: HashMap<TraceId, Weak<Store>>,
-    open: Vec<(Option<runtime::Id>, Arc<Store>)>,
+    open: Vec<Place>,
+    /// The scopes that are over, in which runtime, while somebody may still assert.
+    over: Vec<(Option<runtime::Id>, Weak<Store>)>,
+}
+
+/// Where a scope is open.
+#[derive(Debug)]
+struct Place {
+    runtime: Option<runtime::Id>,
+    /// The one that it holds until it is over.
+    thread: Option<ThreadId>,
+    store: Arc<Store>,
 }
 
 /// One more scope is open while it lives.
@@ -104,11 +126,18 @@ struct Open<'a> {
 impl Drop for Open<'_> {
     fn drop(&mut self) {
         let mut routes = self.registry.routes();
-        let this = routes.open.iter().position(|(runtime, store)| {
-            *runtime == self.runtime && Arc::ptr_eq(store, self.store)
+        // The last one: of two on one thread, the inner ends first.
+        let this = routes.open.iter().rposition(|place| {
+            place.runtime == self.runtime && Arc::ptr_eq(&place.store, self.store)
         });
         if let Some(this) = this {
-            routes.open.swap_remove(this);
+            routes.open.remove(this);
+        }
+        let over = (self.runtime, Arc::downgrade(self.store));
+        let is_known =
+            routes.over.iter().any(|(runtime, store)| *runtime == over.0 && store.ptr_eq(&over.1));
+        if !is_known {
+            routes.over.push(over);
         }
     }
 }
@@ -118,12 +147,13 @@ impl Registry {
         self.routes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn open<'a>(&'a self, store: &'a Arc<Store>) -> Open<'a> {
+    fn open<'a>(&'a self, store: &'a Arc<Store>, thread: Option<ThreadId>) -> Open<'a> {
         let runtime = current_runtime();
         let mut routes = self.routes();
         routes.spans.retain(|_, store| store.strong_count() > 0);
         routes.traces.retain(|_, store| store.strong_count() > 0);
-        routes.open.push((runtime, Arc::clone(store)));
+        routes.over.retain(|(_, store)| store.strong_count() > 0);
+        routes.open.push(Place { runtime, thread, store: Arc::clone(store) });
         Open { registry: self, store, runtime }
     }
 
@@ -141,10 +171,7 @@ impl Registry {
             let store = routes.spans.get(&(trace, span)).or_else(|| routes.traces.get(&trace));
             store.and_then(Weak::upgrade)
         };
-        seen(parent)
-            .or_else(|| Context::map_current(seen))
-            .or_else(|| routes.of_runtime())
-            .or_else(|| routes.only())
+        seen(parent).or_else(|| Context::map_current(seen)).or_else(|| routes.only())
     }
 
     fn of_span(&self, id: (TraceId, SpanId)) -> Option<Arc<Store>> {
@@ -153,19 +180,43 @@ impl Registry {
 }
 
 impl Routes {
-    /// The scope that is open in this runtime, if it is the only one.
-    fn of_runtime(&self) -> Option<Arc<Store>> {
-        let here = Some(current_runtime()?);
-        let mut open = self.open.iter().filter(|(runtime, _)| *runtime == here);
-        let (_, store) = open.next()?;
-        open.all(|(_, other)| Arc::ptr_eq(store, other)).then(|| Arc::clone(store))
+    /// Who may have lost a span that says nothing of its scope, by where it is started.
+    fn suspects(&self) -> Vec<Arc<Store>> {
+        let runtime = current_runtime();
+        let open = self.open.iter().map(|place| (place.runtime, Arc::clone(&place.store)));
+        let over = self.over.iter().filter_map(|(at, store)| Some((*at, store.upgrade()?)));
+        let mut everybody: Vec<_> = open.chain(over).collect();
+        let here = |at: &Option<runtime::Id>| runtime.is_some() && *at == runtime;
+        if everybody.iter().any(|(at, _)| here(at)) {
+            everybody.retain(|(at, _)| here(at));
+            // In a runtime that was entered on the thread of another scope.
+            if let [(_, store)] = &everybody[..]
+                && self.is_open(store)
+            {
+                return vec![Arc::clone(store)];
+            }
+        }
+        let thread = Some(thread::current().id());
+        if let Some(place) = self.open.iter().rfind(|place| place.thread == thread) {
+            return vec![Arc::clone(&place.store)];
+        }
+        let mut suspects: Vec<Arc<Store>> = Vec::new();
+        for (_, store) in everybody {
+            if !suspects.iter().any(|known| Arc::ptr_eq(known, &store)) {
+                suspects.push(store);
+            }
+        }
+        suspects
     }
 
-    /// The scope that is open, if there is only one in the process.
+    /// The scope that has lost it, if there is no other.
     fn only(&self) -> Option<Arc<Store>> {
-        let ((_, store), others) = self.open.split_first()?;
-        let is_only = others.iter().all(|(_, other)| Arc::ptr_eq(store, other));
-        is_only.then(|| Arc::clone(store))
+        let [store] = <[_; 1]>::try_from(self.suspects()).ok()?;
+        self.is_open(&store).then_some(store)
+    }
+
+    fn is_open(&self, store: &Arc<Store>) -> bool {
+        self.open.iter().any(|place| Arc::ptr_eq(&place.store, store))
     }
 }
 
@@ -176,8 +227,8 @@ fn current_runtime() -> Option<runtime::Id> {
 impl Sink for Registry {
     fn started(&self, span: Span, parent: &Context) {
         let Some(store) = self.route(parent) else {
-            self.routes().open.iter().for_each(|(_, store)| store.stray(&span.name));
-            return;
+            let suspects = self.routes().suspects();
+            return suspects.iter().for_each(|store| store.stray(&span.name));
         };
         let mut routes = self.routes();
         routes.spans.insert((span.trace_id, span.span_id), Arc::downgrade(&store));

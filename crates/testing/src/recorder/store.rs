@@ -30,7 +30,7 @@ struct State {
     by_id: HashMap<(TraceId, SpanId), usize>,
     /// In the order of their ends.
     ended: Vec<usize>,
-    /// Names of spans that belong to no scope, and were started while this one was open.
+    /// Names of spans that belong to no scope, and that this one may have lost.
     strays: Vec<String>,
 }
 
@@ -67,6 +67,11 @@ impl Store {
     pub(super) fn open_spans(&self) -> Vec<Span> {
         let state = self.state();
         state.spans.iter().filter(|kept| !kept.is_ended).map(|kept| kept.span.clone()).collect()
+    }
+
+    /// Both, as they are at one moment.
+    pub(super) fn all_spans(&self) -> Vec<Span> {
+        self.state().spans.iter().map(|kept| kept.span.clone()).collect()
     }
 
     pub(super) fn ended_twice(&self) -> Vec<(String, u32)> {

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use opentelemetry::trace::{Span as _, TraceContextExt, Tracer, TracerProvider};
+use opentelemetry::trace::{Span as _, SpanKind, TraceContextExt, Tracer, TracerProvider};
 use opentelemetry::{Context, KeyValue};
 use opentelemetry_sdk::trace::Sampler;
-use throughline_testing::Recorder;
 use throughline_testing::lineage::{AnyValue, Kind};
+use throughline_testing::{Failure, Recorder};
 
 const SOON: Duration = Duration::from_secs(10);
 
@@ -24,6 +24,26 @@ fn open_and_ended_spans_are_told_apart() {
     drop(second);
     assert!(recorder.open_spans().is_empty());
     assert!(recorder.ended_twice().is_empty());
+}
+
+#[test]
+fn a_recorder_that_nobody_uses_proves_nothing() {
+    let recorder = Recorder::new();
+    assert_eq!(recorder.check_no_orphans(), Err(Failure::NoSpan));
+    assert_eq!(recorder.check_one_trace().map(|_| ()), Err(Failure::NoSpan));
+}
+
+#[test]
+fn an_orphan_is_seen_before_it_ends() {
+    let recorder = Recorder::new();
+    let tracer = recorder.provider().tracer("test");
+    let served = tracer.span_builder("serve").with_kind(SpanKind::Server);
+    let served = Context::new().with_span(tracer.build_with_context(served, &Context::new()));
+    drop(tracer.start_with_context("work", &served));
+    assert_eq!(recorder.check_no_orphans(), Ok(()), "its parent is there, though open");
+    let _lost = tracer.start("lost");
+    let failure = recorder.check_no_orphans().unwrap_err();
+    assert!(failure.to_string().contains("`lost`"), "{failure}");
 }
 
 #[test]

@@ -131,9 +131,6 @@ fn a_scope_without_a_runtime() {
         global::tracer("test").in_span("work", |_| drop(global::tracer("test").start("part")));
     });
     assert_eq!(outlines(&recorder), ["work internal\n  part internal\n"]);
-    // The scope is over.
-    drop(global::tracer("test").start("elsewhere"));
-    assert_eq!(recorder.spans().len(), 2);
 }
 
 #[test]

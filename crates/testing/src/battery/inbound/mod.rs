@@ -1,6 +1,7 @@
 //! The battery for boundaries that take messages in.
 
 mod bench;
+mod carrier;
 mod context;
 mod layers;
 mod life;
@@ -26,8 +27,9 @@ pub trait Inbound: Send + Sync + 'static {
     /// all the same.
     const LAYERED: bool = true;
 
-    /// Whether a message can carry a header twice, so that nobody can say which of them holds.
-    /// Kafka's last one holds, and SQS has each once.
+    /// Whether a message can carry a header twice, so that two of `tracestate` and `baggage` are one
+    /// list, and of two of `traceparent` nobody can say which holds. Kafka's last one holds, and SQS
+    /// has each once.
     const DOUBLES: bool = true;
 
     /// How long the battery waits for what should happen at once.
@@ -59,6 +61,11 @@ pub async fn inbound<D: Inbound>(driver: D) -> Report {
     report.add("continues the caller's trace", context::continues(driver)).await;
     report.add("starts a trace where nothing came", context::starts(driver)).await;
     report.add("restarts on a malformed traceparent", context::restarts(driver)).await;
+    report.add("reads headers in any case", carrier::minds_no_case(driver)).await;
+    if D::DOUBLES {
+        report.add("joins headers that come twice", carrier::joins(driver)).await;
+    }
+    report.add("tells a propagator the names", carrier::tells_names(driver)).await;
     report.add("links at a public edge", context::links(driver)).await;
     report.add("ignores an untrusted caller", context::ignores(driver)).await;
     report.add("keeps an unsampled trace unsampled", context::keeps_unsampled(driver)).await;

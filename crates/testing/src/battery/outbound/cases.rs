@@ -84,13 +84,16 @@ pub(super) async fn starts<D: Outbound>(driver: &Arc<D>) -> Outcome {
     Ok(())
 }
 
-pub(super) async fn replaces<D: Outbound>(driver: &Arc<D>) -> Outcome {
+pub(super) async fn replaces<D: Outbound>(
+    driver: &Arc<D>,
+    [parent, state, baggage]: [&str; 3],
+) -> Outcome {
     let stale = "00-11111111111111111111111111111111-2222222222222222-01";
     let carrier = || {
-        let stale = [("traceparent", stale), ("tracestate", "stale=1"), ("baggage", "stale=1")];
-        let mut headers = Headers::from(stale);
+        let mut headers =
+            Headers::from([(parent, stale), (state, "stale=1"), (baggage, "stale=1")]);
         // Left by somebody who appended.
-        headers.push("traceparent", stale[0].1);
+        headers.push(parent, stale);
         headers.push("x-kept", "yes");
         headers
     };

@@ -61,7 +61,10 @@ pub async fn outbound<D: Outbound>(driver: D) -> Report {
     let mut report = Report::new::<D>();
     report.add("injects its own span", cases::injects(driver)).await;
     report.add("starts a trace where none is current", cases::starts(driver)).await;
-    report.add("replaces a stale context", cases::replaces(driver)).await;
+    let names = ["traceparent", "tracestate", "baggage"];
+    report.add("replaces a stale context", cases::replaces(driver, names)).await;
+    let names = ["Traceparent", "TraceState", "BAGGAGE"];
+    report.add("replaces a stale context in any case", cases::replaces(driver, names)).await;
     report.add("keeps an unsampled trace unsampled", cases::keeps_unsampled(driver, 1)).await;
     report.add("tells of a root that was not sampled", cases::tells_dropped(driver)).await;
     report.add("carries the trace on after shutdown", cases::after_shutdown(driver)).await;

@@ -11,6 +11,7 @@ use opentelemetry::{Context, KeyValue};
 use throughline_core::{BoundarySpan, Config, Description};
 use throughline_testing::battery::{Headers, Setup};
 
+use super::carrier::{Came, Leaves};
 use super::wrong::Wrong::{self, *};
 
 /// What becomes of the text of a header.
@@ -29,6 +30,7 @@ impl Boundary {
     pub(super) fn new(setup: Setup, wrong: Wrong, kind: SpanKind) -> Self {
         let config = setup.configure(Config::new("memory", "1"));
         let config = match wrong {
+            KeepsToW3c => config.with_propagator(setup.propagator),
             Trusts(told, trust) if setup.trust == told => config.trust(trust),
             ForgetsTheMark => config.expect_parent(false),
             MarksUnasked => config.expect_parent(true),
@@ -76,7 +78,7 @@ impl Boundary {
     pub(super) fn receive(&self, headers: &Headers) -> BoundarySpan {
         let headers = self.rewritten(headers);
         let describe = || Description::new("process", 4);
-        let mut extraction = self.config.extract(&headers);
+        let mut extraction = self.config.extract(&Came(&headers, self.wrong));
         if self.wrong == LinksToSampledOnly && is_unsampled(&headers) {
             extraction = self.config.extract(&Headers::new());
         }
@@ -131,7 +133,7 @@ impl Boundary {
             self.config.inject(&context, &mut fresh);
             fresh.into_iter().for_each(|(name, value)| headers.push(name, value));
         } else {
-            self.config.inject(&context, &mut headers);
+            self.config.inject(&context, &mut Leaves(&mut headers, self.wrong));
         }
         if let KeepsTheStale(name) | ForgetsTheStale(name) = self.wrong
             && let Some(value) = stale.get_all(name).next()

@@ -86,6 +86,29 @@ async fn each_wrong_inbound_boundary_fails_in_its_own_words() {
                 ],
             ),
             (
+                "reads headers in any case",
+                &[
+                    (MindsTheCaseOf("traceparent"), "the trace is lost: the span is in"),
+                    (MindsTheCaseOf("tracestate"), "the tracestate came as `vendor=a,ot=th:8` and"),
+                    (MindsTheCaseOf("baggage"), "the baggage came as `user=alice` and is ``"),
+                ],
+            ),
+            (
+                "joins headers that come twice",
+                &[
+                    (ReadsTheFirst("tracestate"), "came as `vendor=a,ot=th:8` and is `vendor=a`"),
+                    (ReadsTheFirst("baggage"), "`tenant=acme,user=alice` and is `user=alice`"),
+                ],
+            ),
+            (
+                "tells a propagator the names",
+                &[
+                    (NamesNothing, "that asks for the names of the headers: the trace is lost"),
+                    (NamesTheFirst(2), "asks for the names of the headers finds ``, not"),
+                    (KeepsToW3c, "the driver doesn't build its boundary with Setup::foreign"),
+                ],
+            ),
+            (
                 "links at a public edge",
                 &[
                     (Trusts(Link, Continue), "under Trust::Link the caller's trace was continued"),

@@ -2,6 +2,7 @@
 //! words, and the right one in none.
 
 mod boundary;
+mod carrier;
 mod driver;
 mod inbound;
 mod life;

@@ -57,6 +57,19 @@ async fn each_wrong_outbound_boundary_fails_in_its_own_words() {
                 ],
             ),
             (
+                "replaces a stale context in any case",
+                &[
+                    (MindsTheCaseOf("traceparent"), "the message left with traceparent 3 times"),
+                    (MindsTheCaseOf("tracestate"), "the message left with tracestate 2 times"),
+                    (MindsTheCaseOf("baggage"), "the message left with baggage 2 times"),
+                    (
+                        MindsTheCaseToRemove("tracestate"),
+                        "a stale tracestate left with another trace",
+                    ),
+                    (MindsTheCaseToRemove("baggage"), "a stale baggage left with another trace"),
+                ],
+            ),
+            (
                 "keeps an unsampled trace unsampled",
                 &[
                     (RecordsAnyway, "trace is not sampled, and the span `more` was recorded"),

@@ -13,6 +13,16 @@ pub(super) enum Wrong {
     /// In a header of this name it takes one text for another: nothing for a header that is
     /// absent, or to be.
     Rewrites(&'static str, &'static str, &'static str),
+    /// It knows this header only as it is written in lower case.
+    MindsTheCaseOf(&'static str),
+    /// The same where it takes it away, with nothing in its place.
+    MindsTheCaseToRemove(&'static str),
+    /// It reads the first header of this name.
+    ReadsTheFirst(&'static str),
+    NamesNothing,
+    /// It tells the names of so many headers.
+    NamesTheFirst(usize),
+    KeepsToW3c,
     AltersTheParent,
     InventsAParent,
     UsesTheAmbientParent,
