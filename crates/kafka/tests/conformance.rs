@@ -181,9 +181,12 @@ impl Inbound for Consuming {
         consumer.subscribe(&[&topic]).expect("a subscription");
         let consumer = consumer
             .with_tracer_provider(&setup.provider)
-            .with_propagator(setup.propagator)
             .trust(setup.trust)
             .expect_parent(setup.expect_parent);
+        let consumer = match setup.foreign {
+            Some(foreign) => consumer.with_propagator(foreign),
+            None => consumer.with_propagator(setup.propagator),
+        };
         let handlers: Arc<Waiting<Handler>> = Waiting::new();
         let reads = match self.takes {
             Takes::Inline => Reads::Inline(consumer),

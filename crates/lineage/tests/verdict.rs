@@ -68,9 +68,10 @@ fn the_verdict_knows_no_names() {
 fn inbound_breaks_are_classed_by_their_conventions() {
     let (http, kafka) =
         ("throughline::reqwest::ClientMiddleware", "throughline::kafka::FutureProducer");
+    let grpc = "throughline::tonic::ClientLayer";
     for (kind, attribute, class, replacement) in [
         (Kind::Server, ("http.request.method", "GET"), Class::Http, Some(http)),
-        (Kind::Server, ("rpc.system.name", "grpc"), Class::Grpc, None),
+        (Kind::Server, ("rpc.system.name", "grpc"), Class::Grpc, Some(grpc)),
         (Kind::Consumer, ("messaging.system.name", "kafka"), Class::Kafka, Some(kafka)),
         (Kind::Consumer, ("messaging.system.name", "aws.sqs"), Class::Sqs, None),
     ] {

@@ -31,7 +31,7 @@ pub(crate) enum Error {
     #[error("{service}: {url} is no address of a service: {cause}")]
     Url { service: &'static str, url: reqwest::Url, cause: <reqwest::Url as FromStr>::Err },
     #[error("{service}: {url} is no address of a service: {cause}")]
-    Channel { service: &'static str, url: reqwest::Url, cause: tonic::transport::Error },
+    Channel { service: &'static str, url: Box<reqwest::Url>, cause: tonic::transport::Error },
     #[error("{service}: no Kafka is known; set {BROKERS} to its address, as host:port")]
     NoBrokers { service: &'static str },
     #[error("{service}: {cause}")]

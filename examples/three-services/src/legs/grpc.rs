@@ -12,7 +12,13 @@ use self::shipping::{Parcel, TrackRequest};
 use crate::order::PlacedOrder;
 
 /// Made from `proto/shipping/v1/shipping.proto`; `tests/it/proto.rs` says how.
-#[allow(missing_docs, unreachable_pub, clippy::all, reason = "made by a program")]
+#[allow(
+    missing_docs,
+    unreachable_pub,
+    clippy::all,
+    clippy::doc_markdown,
+    reason = "made by a program"
+)]
 pub(crate) mod shipping {
     include!("shipping.v1.rs");
 }

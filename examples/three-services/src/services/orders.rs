@@ -42,7 +42,7 @@ async fn start(args: OrdersArgs) -> Result<(), Error> {
         .map_err(|cause| Error::Kafka { service: NAME, cause })?;
     let orders = Arc::new(Orders {
         shipper: Shipper::new(&args.fulfilment, is_raw(Leg::Grpc)).map_err(|cause| {
-            Error::Channel { service: NAME, url: args.fulfilment.clone(), cause }
+            Error::Channel { service: NAME, url: Box::new(args.fulfilment.clone()), cause }
         })?,
         announcer,
         audits_raw: is_raw(Leg::Spawn),

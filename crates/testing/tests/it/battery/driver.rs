@@ -88,6 +88,7 @@ impl Outbound for Memory {
             Hangs => std::future::pending().await,
             Panics => std::panic::resume_unwind(Box::new("it was wrong")),
             Detaches => return drop(tokio::spawn(async move { peer.receive(headers).await })),
+            Swallows => return drop((headers, peer)),
             HandlesTwice => drop(peer.receive(headers.clone()).await),
             _ => {}
         }

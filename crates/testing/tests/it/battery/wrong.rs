@@ -70,6 +70,8 @@ pub(super) enum Wrong {
     // The message.
     Hangs,
     Detaches,
+    /// No message leaves.
+    Swallows,
     HandlesTwice,
     Panics,
     // The message that nobody waits for.
