@@ -25,6 +25,9 @@
 //! let internal = ServerLayer::new().expect_parent(true);
 //! ```
 //!
+//! A handler may ask for [`TraceIds`], [`RequestSpan`] and [`RequestBaggage`] among its arguments; an
+//! error that becomes a response says why by a [`Failure`] among the response's extensions.
+//!
 //! Routers nested with `nest` need nothing. Inside `nest_service`, axum tells the full route only
 //! to layers of the inner router: give that router a layer, too. It finds the span of the outer
 //! one and names it; there is still one span. How a span ends is told in `throughline-tower`,
@@ -36,11 +39,13 @@
 //! [connect]: axum::Router::into_make_service_with_connect_info
 #![forbid(unsafe_code)]
 
+mod extractors;
 mod process;
 
 pub use throughline_tower::{
-    Boundary, HttpServerLayer, HttpServerService, RequestInfo, ResponseBody, ResponseFuture, Trust,
-    boundary,
+    Boundary, Failure, HttpServerLayer, HttpServerService, RequestInfo, ResponseBody,
+    ResponseFuture, ResponseInfo, Trust, boundary,
 };
 
+pub use extractors::{RequestBaggage, RequestSpan, TraceIds};
 pub use process::{Axum, ServerLayer};

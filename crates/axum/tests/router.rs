@@ -14,7 +14,7 @@ use axum::http::{Request, Response};
 use axum::routing::get;
 use opentelemetry::Context;
 use opentelemetry::trace::{TraceContextExt, TraceId};
-use throughline_axum::{ServerLayer, Trust};
+use throughline_axum::{RequestBaggage, RequestSpan, ServerLayer, TraceIds, Trust};
 use throughline_core::boundary;
 use throughline_testing::Recorder;
 use tower::ServiceExt;
@@ -224,4 +224,39 @@ async fn services_below_are_called_in_the_context_too() {
     let spans: Vec<_> = recorder.spans().iter().map(|span| span.trace_id).collect();
     let seen: Vec<_> = seen.lock().expect("a lock").iter().map(ToString::to_string).collect();
     assert_eq!(seen, spans.iter().map(ToString::to_string).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn a_handler_is_given_its_trace_its_span_and_its_baggage() {
+    for (flags, sampled) in [("01", true), ("00", false)] {
+        let recorder = Recorder::new();
+        let seen = Arc::<Mutex<Vec<String>>>::default();
+        let told = Arc::clone(&seen);
+        let handler = async move |ids: TraceIds,
+                                  RequestSpan(span): RequestSpan,
+                                  baggage: RequestBaggage| {
+            span.set_attribute("order.id", 42);
+            let tenant = baggage.get("tenant").unwrap_or("nobody");
+            told.lock().expect("a lock").push(format!("{} {} {tenant}", ids.trace_id, ids.span_id));
+            assert_eq!(ids.is_sampled, sampled);
+        };
+        let app = Router::new().route("/", get(handler)).layer(layer(&recorder));
+        let mut request = Request::get("/").body(Body::empty()).expect("a request");
+        let caller = CALLER.replace("-01", &format!("-{flags}"));
+        request.headers_mut().insert("traceparent", caller.parse().expect("a value"));
+        request.headers_mut().insert("baggage", "tenant=acme".parse().expect("a value"));
+        let response = app.oneshot(request).await.expect("infallible");
+        axum::body::to_bytes(response.into_body(), usize::MAX).await.expect("no error");
+        let spans = recorder.spans();
+        // Where nothing is recorded, its caller's.
+        let own = spans.first().map_or(CALLER[36..52].to_owned(), |span| span.span_id.to_string());
+        assert_eq!(*seen.lock().expect("a lock"), [format!("{} {own} acme", &CALLER[3..35])]);
+        assert_eq!(spans.len(), usize::from(sampled));
+    }
+}
+
+#[tokio::test]
+async fn without_a_layer_there_are_no_ids() {
+    let handler = async |ids: Option<TraceIds>| assert_eq!(ids, None);
+    assert_eq!(request(Router::new().route("/", get(handler)), "/").await, 200);
 }
