@@ -13,8 +13,14 @@
 //! # Ok(()) }
 //! ```
 //!
-//! Put it last, inside a retry middleware: then each attempt has a span of its own, and carries
-//! that span's context.
+//! Put it last, inside a retry middleware: then each attempt has a span of its own, carries that
+//! span's context, and from the second on says by `http.request.resend_count` which one it is.
+//!
+//! A request whose extensions have a [`UrlTemplate`] is named after it:
+//! `http.get(url).with_extension(UrlTemplate::new("/orders/{id}"))`.
+//!
+//! For a plain client, that of generated code for one, there are [`inject`] and [`InjectContext`]:
+//! they carry the trace, and make no span.
 //!
 //! # The end of the span
 //!
@@ -40,7 +46,10 @@
 
 mod inject;
 mod process;
+mod raw;
 mod redirect;
 
 pub use process::ClientMiddleware;
+pub use raw::{InjectContext, inject};
 pub use throughline_core::Propagate;
+pub use throughline_core::http::UrlTemplate;

@@ -12,7 +12,7 @@ use opentelemetry::trace::{SpanKind, Tracer, TracerProvider};
 use reqwest::redirect::Policy;
 use reqwest::{Request, Response, Url};
 use reqwest_middleware::{Error, Middleware, Next};
-use throughline_core::http::{host, method, protocol_version, redact_url};
+use throughline_core::http::{UrlTemplate, host, method, protocol_version, redact_url, route};
 use throughline_core::{BoundarySpan, Config, Description, End, Propagate, error_chain, semconv};
 
 use crate::inject::RequestHeaders;
@@ -134,16 +134,20 @@ impl Middleware for ClientMiddleware {
         if self.config.is_sent(request.headers()) {
             return next.run(request, extensions).await;
         }
-        let span = self.config.send(SpanKind::Client, || describe(&request));
+        let span = self.config.send(SpanKind::Client, || describe(&request, extensions));
         self.config.inject(span.context(), &mut RequestHeaders(request.headers_mut()));
         if span.is_carried() {
             return next.run(request, extensions).await;
         }
         // In a block: the call that makes the future is in the context as well.
-        let work = async move { next.run(request, extensions).await };
-        ended(span.process(work).await)
+        let done = span.process(async { next.run(request, &mut *extensions).await }).await;
+        ended(done, extensions)
     }
 }
+
+/// How often a request was sent, in the extensions that its attempts share.
+#[derive(Clone, Copy)]
+struct Attempts(u32);
 
 impl ClientMiddleware {
     /// Sends a request with what may go to its address, and to wherever it is sent on.
@@ -156,23 +160,30 @@ impl ClientMiddleware {
     ) -> Result<Response, Error> {
         // Where an outer middleware has the span, what it put in is still too much for some.
         let is_sent = self.config.is_sent(request.headers());
-        let span = (!is_sent).then(|| self.config.send(SpanKind::Client, || describe(&request)));
+        let start = || self.config.send(SpanKind::Client, || describe(&request, extensions));
+        let span = (!is_sent).then(start);
         let context = span.as_ref().map_or_else(Context::current, |span| span.context().clone());
         let inject = |request: &mut Request| {
             let propagate = propagate_to(request.url());
             let mut headers = RequestHeaders(request.headers_mut());
             self.config.inject_as(&context, &mut headers, propagate);
         };
-        let work = redirect::run(request, extensions, next, &inject);
+        let work = redirect::run(request, &mut *extensions, next, &inject);
         match span {
-            Some(span) => ended(span.process(work).await),
+            Some(span) => {
+                let done = span.process(work).await;
+                ended(done, extensions)
+            }
             None => work.await,
         }
     }
 }
 
 /// Ends the span of a request by how it went.
-fn ended((result, span): (Result<Response, Error>, BoundarySpan)) -> Result<Response, Error> {
+fn ended(
+    (result, span): (Result<Response, Error>, BoundarySpan),
+    extensions: &mut Extensions,
+) -> Result<Response, Error> {
     let end = match &result {
         Ok(response) => {
             let status = response.status();
@@ -187,17 +198,25 @@ fn ended((result, span): (Result<Response, Error>, BoundarySpan)) -> Result<Resp
         }
         Err(error) => failed(error),
     };
+    if end != End::Completed {
+        // A middleware further out may try again. Only then: it costs an allocation.
+        let Attempts(before) = extensions.get().copied().unwrap_or(Attempts(0));
+        extensions.insert(Attempts(before + 1));
+    }
     span.end(end);
     result
 }
 
 /// Room for the attributes below and the three at the end.
-const CAPACITY: usize = 8;
+const CAPACITY: usize = 9;
 
-fn describe(request: &Request) -> Description {
+fn describe(request: &Request, extensions: &Extensions) -> Description {
     let (url, original) = (request.url(), request.method());
     let method = method(original);
-    let mut span = Description::new(method.name, CAPACITY);
+    let template = extensions.get::<UrlTemplate>();
+    let name = template
+        .map_or(Cow::Borrowed(method.name), |UrlTemplate(template)| route(method, template).name);
+    let mut span = Description::new(name, CAPACITY);
     span.set(semconv::HTTP_REQUEST_METHOD, method.attribute);
     if method.is_other() {
         span.set(semconv::HTTP_REQUEST_METHOD_ORIGINAL, original.as_str().to_owned());
@@ -208,6 +227,12 @@ fn describe(request: &Request) -> Description {
     }
     if let Some(port) = url.port_or_known_default() {
         span.set(semconv::SERVER_PORT, i64::from(port));
+    }
+    if let Some(UrlTemplate(template)) = template {
+        span.set(semconv::URL_TEMPLATE, template.clone());
+    }
+    if let Some(Attempts(before)) = extensions.get() {
+        span.set(semconv::HTTP_REQUEST_RESEND_COUNT, i64::from(*before));
     }
     span
 }

@@ -1,9 +1,14 @@
 //! What a span tells of its request.
 
+use std::collections::HashMap;
+
 use http::{Method, Version};
+use opentelemetry::propagation::TextMapPropagator;
 use reqwest::Request;
 use reqwest_middleware::ClientBuilder;
+use throughline_core::W3cPropagator;
 use throughline_core::root::Kind;
+use throughline_reqwest::{InjectContext, UrlTemplate, inject};
 use throughline_testing::Recorder;
 use throughline_testing::lineage::Status;
 
@@ -121,5 +126,89 @@ async fn each_key_that_the_conventions_list_is_redacted() {
         let span = told("GET", &url("hunter2"), Version::HTTP_11).await;
         assert_eq!(attribute(&span, "url.full"), Some(url("REDACTED")));
         assert!(!format!("{span:?}").contains("hunter2"), "{span:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_template_names_a_request() {
+    let recorder = Recorder::new();
+    let client = ClientBuilder::new(plain())
+        .with(middleware(&recorder))
+        .with(NoNetwork(Version::HTTP_11))
+        .build();
+    let request = client.get("http://orders.test/orders/42");
+    let request = request.with_extension(UrlTemplate::new("/orders/{id}"));
+    request.send().await.expect("answered");
+    let span = the_one(&recorder);
+    assert_eq!(span.name, "GET /orders/{id}");
+    assert_eq!(attribute(&span, "url.template").as_deref(), Some("/orders/{id}"));
+}
+
+/// Tries as often as it takes.
+struct Retry;
+
+#[async_trait::async_trait]
+impl reqwest_middleware::Middleware for Retry {
+    async fn handle(
+        &self,
+        request: Request,
+        extensions: &mut http::Extensions,
+        next: reqwest_middleware::Next<'_>,
+    ) -> reqwest_middleware::Result<reqwest::Response> {
+        loop {
+            let again = request.try_clone().expect("a body that can be sent again");
+            let answer = next.clone().run(again, extensions).await?;
+            if answer.status().is_success() {
+                return Ok(answer);
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn each_attempt_is_a_span_that_says_which_one_it_is() {
+    let mut server =
+        Server::start(&[Reply::Status(503), Reply::Status(503), Reply::Status(200)]).await;
+    let recorder = Recorder::new();
+    let client = ClientBuilder::new(plain()).with(Retry).with(middleware(&recorder)).build();
+    let answer = client.get(server.url("/")).send().await.expect("answered");
+    assert_eq!(answer.status(), 200);
+    let spans = recorder.spans();
+    let counts: Vec<_> =
+        spans.iter().map(|span| attribute(span, "http.request.resend_count")).collect();
+    assert_eq!(counts, [None, Some("1".to_owned()), Some("2".to_owned())]);
+    for span in &spans {
+        let head = server.head().await;
+        assert_eq!(head.traceparent()[36..52], span.span_id.to_string());
+    }
+}
+
+#[tokio::test]
+#[expect(clippy::disallowed_methods, reason = "what is injected by hand is sent by hand")]
+async fn a_plain_client_carries_the_trace_and_makes_no_span() {
+    let mut server = Server::start(&[Reply::Status(200), Reply::Status(200)]).await;
+    let caller: HashMap<_, _> = [
+        (
+            "traceparent".to_owned(),
+            "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".to_owned(),
+        ),
+        ("baggage".to_owned(), "user=alice".to_owned()),
+    ]
+    .into();
+    let context = W3cPropagator::new().extract(&caller);
+    let client = plain();
+    let by_hand = {
+        let _attached = context.attach();
+        let stale = client.get(server.url("/")).header("traceparent", "stale");
+        let mut request = stale.build().expect("a request");
+        inject(&mut request);
+        let built = client.get(server.url("/")).header("traceparent", "stale").inject_context();
+        [request, built.build().expect("a request")]
+    };
+    for request in by_hand {
+        client.execute(request).await.expect("answered");
+        let head = server.head().await;
+        assert_eq!(head.values("traceparent"), [caller["traceparent"].as_str()]);
+        assert_eq!(head.values("baggage"), ["user=alice"]);
     }
 }
