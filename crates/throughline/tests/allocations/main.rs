@@ -7,6 +7,8 @@
 // clippy takes only what is inside of a `#[test]` for a test.
 #![allow(clippy::unwrap_used)]
 
+mod cancelled;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
