@@ -234,3 +234,29 @@ async fn interceptors_carry_the_context_and_make_no_spans() {
     assert_eq!(Extracted::of(&came).span().span_context().trace_id(), caller.trace_id());
     assert!(!Extracted::of(&Request::new(())).has_active_span());
 }
+
+#[tokio::test]
+async fn a_server_that_is_away_is_an_error_of_the_channel() {
+    let mut rig = Rig::new().await;
+    rig.client.0 = tonic::client::Grpc::new(rig.channel_to(nobody().await));
+    rig.client.unary(Request::new(text("a"))).await.expect_err("nobody listens");
+    rig.assert_tree("CLIENT test.v1.Echo/Unary {error.type=tonic::transport::error::Error} !error")
+        .await;
+}
+
+/// A port that nobody listens at.
+async fn nobody() -> u16 {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    listener.local_addr().expect("an address").port()
+}
+
+#[tokio::test]
+async fn a_handler_says_why_it_failed() {
+    let mut rig = Rig::new().await;
+    rig.client.unary(Request::new(text("explain"))).await.expect_err("as told");
+    rig.assert_tree(
+        "CLIENT test.v1.Echo/Unary {error.type=INTERNAL} !error(sorry)\n  \
+         SERVER test.v1.Echo/Unary {rpc.status_code=INTERNAL, error.type=std::io::error::Error} !error(the disk is full)",
+    )
+    .await;
+}

@@ -47,7 +47,8 @@ impl Echo {
         self.ran_in.lock().expect("a lock").push(trace);
     }
 
-    /// `fail:5:why` fails with that code, `panic` panics, `hang` never comes back.
+    /// `fail:5:why` fails with that code, `explain` says why it does, `panic` panics, `hang` never
+    /// comes back.
     async fn obey(&self, said: Text) -> Result<Text, Status> {
         self.note();
         if let Some((code, why)) = said.text.strip_prefix("fail:").and_then(|it| it.split_once(':'))
@@ -57,6 +58,10 @@ impl Echo {
         match &*said.text {
             "panic" => panic!("as told"),
             "hang" => std::future::pending().await,
+            "explain" => {
+                throughline_tonic::boundary().fail(&std::io::Error::other("the disk is full"));
+                Err(Status::internal("sorry"))
+            }
             _ => Ok(said),
         }
     }
@@ -251,6 +256,14 @@ impl Rig {
         let layer = ClientLayer::for_endpoint(&endpoint).with_tracer_provider(&recorder.provider());
         let client = Client(tonic::client::Grpc::new(layer.layer(channel)));
         Rig { recorder, client, echo, port }
+    }
+
+    /// A channel to another port of this machine.
+    pub(crate) fn channel_to(&self, port: u16) -> throughline_tonic::Channel {
+        let endpoint = Endpoint::from_shared(format!("http://127.0.0.1:{port}")).expect("a URI");
+        let layer = ClientLayer::for_endpoint(&endpoint);
+        let layer = layer.with_tracer_provider(&self.recorder.provider());
+        layer.layer(endpoint.connect_lazy())
     }
 
     /// A channel to the same server that carries nothing: its spans go nowhere, and nothing is

@@ -280,3 +280,30 @@ async fn a_request_that_is_passed_on_keeps_its_trace_without_a_current_context()
     drop(response.into_body().collect().await);
     recorder.assert_tree("SERVER GET\n  CLIENT GET");
 }
+
+#[tokio::test]
+async fn what_ends_with_its_body_tells_how_that_ended() {
+    for (frames, expected) in [
+        (
+            vec![data("a"), Err(io::Error::other("reset"))],
+            "CLIENT GET {error.type=std::io::error::Error} !error",
+        ),
+        (vec![data("a"), data("b")], "CLIENT GET"),
+    ] {
+        let frames = Mutex::new(Some(frames));
+        let frames = Arc::new(frames);
+        let network =
+            move || answer(200, &[], frames.lock().expect("a lock").take().expect("once"));
+        tree(|layer| layer.end_with_body(true), get("http://shop.example/"), network, expected)
+            .await;
+    }
+    let (recorder, sent) = (Recorder::new(), Sent::default());
+    let service = layer(&recorder)
+        .end_with_body(true)
+        .layer(sent.network(|| answer(200, &[], vec![data("a"), data("b")])));
+    let mut body =
+        service.oneshot(get("http://shop.example/")).await.expect("an answer").into_body();
+    drop(body.frame().await);
+    drop(body);
+    recorder.assert_tree("CLIENT GET {error.type=cancelled}");
+}
