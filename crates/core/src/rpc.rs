@@ -31,6 +31,9 @@ const UNKNOWN_METHOD: &str = "grpc";
 /// answered.
 const MAX_KNOWN: usize = 4096;
 
+/// A longer name is no method of anybody's.
+const MAX_NAME: usize = 256;
+
 /// The status of a call, one of [the seventeen](https://grpc.io/docs/guides/status-codes/).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u8)]
@@ -248,7 +251,8 @@ impl Side {
         };
         let mut names = names.lock().unwrap_or_else(PoisonError::into_inner);
         let names = names.get_or_insert_default();
-        if names.len() < MAX_KNOWN && !names.contains(called) {
+        let is_few = names.len() < MAX_KNOWN && called.len() <= MAX_NAME;
+        if is_few && !names.contains(called) {
             names.insert(String::leak(called.to_owned()));
         }
     }

@@ -124,7 +124,12 @@ async fn handle(request: Request<Plan>) -> Result<Response<Frames>, Infallible> 
     let plan = request.into_body();
     throughline::boundary().set_attribute("waits", plan.waits as i64);
     Waits(plan.waits).await;
-    Ok(Response::new(Frames { plan, paused: 0, sent: 0 }))
+    let mut response = Response::new(Frames { plan, paused: 0, sent: 0 });
+    if plan.is_call {
+        let kind = HeaderValue::from_static("application/grpc");
+        response.headers_mut().insert(header::CONTENT_TYPE, kind);
+    }
+    Ok(response)
 }
 
 fn request(plan: Plan) -> Request<Plan> {

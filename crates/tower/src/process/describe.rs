@@ -3,9 +3,8 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use http::header::CONTENT_TYPE;
 use http::uri::Scheme;
-use http::{HeaderMap, HeaderValue, Method, Request, Version};
+use http::{Method, Request, Version};
 use opentelemetry::StringValue;
 use throughline_core::http::{
     self as semantics, Host, Route, host, method, protocol_version, redact_query, shared_str,
@@ -13,7 +12,7 @@ use throughline_core::http::{
 use throughline_core::rpc::{self, Side};
 use throughline_core::{Description, semconv};
 
-use super::exchange::{Aside, Exchange};
+use super::exchange::{Aside, Exchange, is_grpc};
 use super::forwarded::client_address;
 use super::{Framework, More};
 use crate::extract::RequestHeaders;
@@ -100,15 +99,7 @@ fn add<B>(more: &More, prefix: &str, request: &Request<B>, span: &mut Descriptio
 #[inline]
 pub(super) fn is_call<B>(request: &Request<B>) -> bool {
     // Most requests aren't even this.
-    request.method() == Method::POST && has_call(request.headers())
-}
-
-#[inline(never)]
-fn has_call(headers: &HeaderMap) -> bool {
-    let kind = headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes);
-    let rest = kind.and_then(|kind| kind.strip_prefix(b"application/grpc"));
-    // Not gRPC-Web, whose trailers are a part of the body.
-    matches!(rest, Some([] | [b'+' | b';', ..]))
+    request.method() == Method::POST && is_grpc(request.headers())
 }
 
 /// Not inlined, so that requests of HTTP stay as short as they look.

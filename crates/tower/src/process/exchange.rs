@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use http::header::CONTENT_LENGTH;
-use http::{HeaderMap, Response, StatusCode};
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use http_body::Body;
 use throughline_core::rpc::{self, Code, Side};
 use throughline_core::{BoundarySpan, End, Failure, semconv};
@@ -55,15 +55,28 @@ impl Exchange {
         }
     }
 
+    /// What it is of once its response is there: whoever asks for a call where there are none gets
+    /// an answer of HTTP, and is told of as any other request.
+    #[inline]
+    fn once_answered<B>(self, response: &Response<B>) -> Self {
+        match self {
+            Exchange::Answered if !is_grpc(response.headers()) => {
+                Exchange::Served { is_head: false }
+            }
+            _ => self,
+        }
+    }
+
     /// Tells the span what the head of a response says, and ends it if that is all there will be.
     #[inline]
     pub(crate) fn answered<B: Body>(self, response: &Response<B>, span: &mut BoundarySpan) -> Rest {
-        let left = match self {
+        let exchange = self.once_answered(response);
+        let left = match exchange {
             _ if !span.is_recording() => UNKNOWN,
-            Exchange::Served { is_head } => self.told(response, is_head, span),
-            _ => self.answered_otherwise(response, span),
+            Exchange::Served { is_head } => exchange.told(response, is_head, span),
+            _ => exchange.answered_otherwise(response, span),
         };
-        Rest { left, status: response.status(), exchange: self }
+        Rest { left, status: response.status(), exchange }
     }
 
     #[inline(never)]
@@ -136,10 +149,12 @@ impl Aside {
     ) -> Response<B> {
         let Aside { more, learns } = self;
         if let Some(path) = learns {
-            match Code::of(response.headers()) {
-                // Anybody can make up a method, and its name with it.
-                Some(Code::Unimplemented) => span.set_name(rpc::unknown_method("").name),
-                _ => rpc::keep(&path, Side::Server),
+            // Anybody can make up a method, and its name with it.
+            let is_known = is_grpc(response.headers())
+                && Code::of(response.headers()) != Some(Code::Unimplemented);
+            match is_known {
+                true => rpc::keep(&path, Side::Server),
+                false => span.set_name(rpc::unknown_method("").name),
             }
         }
         if let Some(more) = more {
@@ -168,6 +183,14 @@ pub(super) fn abandoned(span: &BoundarySpan) {
     if !std::thread::panicking() {
         span.set_attribute(semconv::RPC_STATUS_CODE, Code::Cancelled.as_str());
     }
+}
+
+/// Whether the body is one of gRPC. Not of gRPC-Web, whose trailers are a part of it.
+#[inline(never)]
+pub(super) fn is_grpc(headers: &HeaderMap) -> bool {
+    let kind = headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes);
+    let rest = kind.and_then(|kind| kind.strip_prefix(b"application/grpc"));
+    matches!(rest, Some([] | [b'+' | b';', ..]))
 }
 
 /// What the head promises of a body that doesn't know its own length, as a proxy's doesn't.

@@ -307,3 +307,16 @@ async fn what_ends_with_its_body_tells_how_that_ended() {
     drop(body);
     recorder.assert_tree("CLIENT GET {error.type=cancelled}");
 }
+
+#[tokio::test]
+async fn an_inner_layer_lets_no_more_through_because_an_outer_one_was_there() {
+    let _attached = baggage::set("user", "alice").expect("room").attach();
+    let (recorder, sent) = (Recorder::new(), Sent::default());
+    let network = sent.network(|| answer(200, &[], vec![]));
+    let inner = layer(&recorder).propagate_to(|_| Propagate::TraceOnly).layer(network);
+    let response = layer(&recorder).layer(inner).oneshot(get("http://shop.example/")).await;
+    drop(response.expect("an answer"));
+    assert!(sent.header(0, "traceparent").is_some());
+    assert_eq!(sent.header(0, "baggage"), None);
+    recorder.assert_tree("CLIENT GET");
+}

@@ -209,3 +209,25 @@ async fn the_caller_behind_proxies_is_whom_the_outermost_of_ours_saw() {
     assert_eq!(with(ServerLayer::new().trusted_proxies(2)).await, ["192.0.2.7"]);
     assert!(with(ServerLayer::new().trusted_proxies(4)).await.is_empty());
 }
+
+/// Whoever asks for a call where there are none.
+#[tokio::test]
+async fn a_call_that_is_answered_with_http_is_told_as_http_and_names_nothing() {
+    for (status, error) in [(StatusCode::NOT_FOUND, None), (StatusCode::BAD_GATEWAY, Some("502"))] {
+        let recorder = Recorder::new();
+        let mut request = Request::post(format!("/{}", "x".repeat(10_000))).body(()).expect("it");
+        let kind = HeaderValue::from_static("application/grpc");
+        request.headers_mut().insert("content-type", kind);
+        let answer = || {
+            let mut answer = ok();
+            *answer.status_mut() = status;
+            answer
+        };
+        served(&recorder, ServerLayer::new(), request, answer).await;
+        let spans = recorder.spans();
+        let server = spans.iter().find(|span| span.name == "grpc").expect("the request's span");
+        let code = server.attributes.get("http.response.status_code");
+        assert_eq!(code.map(told), Some(status.as_u16().to_string()));
+        assert_eq!(server.attributes.get_str("error.type"), error);
+    }
+}

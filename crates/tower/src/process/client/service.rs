@@ -46,7 +46,12 @@ where
         let (ends_with_body, is_head) = (*ends_with_body, request.method() == Method::HEAD);
         let mut exchange = Exchange::Sent { ends_with_body, is_head };
         if config.is_sent(request.headers()) {
-            // An outer layer of the same client has the span.
+            // An outer layer of the same client has the span. What it put in may be too much here.
+            if let Some(propagate_to) = propagate_to {
+                let propagate = propagate_to(request.uri());
+                let mut headers = OutgoingHeaders(request.headers_mut());
+                Context::map_current(|current| config.inject_as(current, &mut headers, propagate));
+            }
             let future = Some(self.inner.call(request));
             return ResponseFuture {
                 future,
