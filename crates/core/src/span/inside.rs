@@ -4,24 +4,35 @@
 use std::cell::Cell;
 
 use opentelemetry::Context;
-use opentelemetry::trace::{SpanContext, SpanId, TraceContextExt, TraceFlags, TraceId};
+use opentelemetry::trace::{SpanContext, SpanId, TraceContextExt, TraceId};
 
 thread_local! {
     static OUTBOUND: Cell<SpanId> = const { Cell::new(SpanId::INVALID) };
     static CARRIED: Cell<Carried> = const { Cell::new(Carried::NONE) };
 }
 
-/// The ids of an unsampled message, as it brought them.
+/// The ids of an unsampled message, in two words, since they are put here for each poll: of the
+/// trace's the lower half, whose lowest bit gives way to the random flag.
 #[derive(Clone, Copy, Debug)]
 struct Carried {
-    trace: TraceId,
-    span: SpanId,
-    flags: TraceFlags,
+    span: u64,
+    trace: u64,
 }
 
 impl Carried {
-    const NONE: Carried =
-        Carried { trace: TraceId::INVALID, span: SpanId::INVALID, flags: TraceFlags::NOT_SAMPLED };
+    const NONE: Carried = Carried { span: 0, trace: 0 };
+
+    #[inline]
+    fn of(message: &SpanContext) -> Self {
+        let random = u64::from(message.trace_flags().to_u8() >> 1 & 1);
+        let trace = half(message.trace_id()) | random;
+        Carried { span: u64::from_be_bytes(message.span_id().to_bytes()), trace }
+    }
+}
+
+#[inline]
+fn half(trace: TraceId) -> u64 {
+    u128::from_be_bytes(trace.to_bytes()) as u64 & !1
 }
 
 /// The outbound span that is entered here; invalid if there is none.
@@ -33,8 +44,8 @@ pub(crate) fn outbound() -> SpanId {
 /// Whether it is this unsampled message that is handled here.
 #[inline]
 pub(super) fn carries(message: &SpanContext) -> bool {
-    let carried = CARRIED.get();
-    carried.span == message.span_id() && carried.trace == message.trace_id()
+    let (carried, message) = (CARRIED.get(), Carried::of(message));
+    carried.span == message.span && carried.trace | 1 == message.trace | 1
 }
 
 /// The random flag of a trace whose unsampled message is handled here: OpenTelemetry's SDK loses it
@@ -42,7 +53,7 @@ pub(super) fn carries(message: &SpanContext) -> bool {
 #[inline]
 pub(crate) fn random_flag_of(trace: TraceId) -> u8 {
     let carried = CARRIED.get();
-    if carried.trace == trace { carried.flags.to_u8() & 0b10 } else { 0 }
+    if carried.trace & !1 == half(trace) { (carried.trace as u8 & 1) << 1 } else { 0 }
 }
 
 /// Puts back what was there before.
@@ -63,10 +74,7 @@ pub(super) fn enter_outbound(context: &Context) -> Entered {
 
 #[inline]
 pub(super) fn enter_carried(context: &Context) -> Entered {
-    let span = context.span();
-    let message = span.span_context();
-    let (trace, span, flags) = (message.trace_id(), message.span_id(), message.trace_flags());
-    Entered::Carried(Carries(CARRIED.replace(Carried { trace, span, flags })))
+    Entered::Carried(Carries(CARRIED.replace(Carried::of(context.span().span_context()))))
 }
 
 impl Drop for Entered {
