@@ -121,6 +121,11 @@ mod readme {}
 #[doc = include_str!("../../../docs/tracing.md")]
 mod tracing_page {}
 
+/// The examples of the page on migration, compiled.
+#[cfg(all(doctest, feature = "axum", feature = "reqwest", feature = "tonic"))]
+#[doc = include_str!("../../../docs/migrating.md")]
+mod migrating {}
+
 /// The examples of the page on lost contexts, compiled.
 #[cfg(doctest)]
 #[doc = include_str!("../../../docs/lost-context.md")]
