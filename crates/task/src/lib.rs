@@ -25,8 +25,10 @@
 //! | belongs to the request, even if it outlives it | [`spawn`] |
 //! | is blocking | [`spawn_blocking`] |
 //! | is a job of its own: long, periodic, or one that serves many requests | [`spawn_linked`] |
+//! | is a future that somebody else runs: a `JoinSet`, another runtime | [`in_context`] |
+//! | is a future that isn't there yet: what an upgraded socket is for | [`Here`] |
 #![forbid(unsafe_code)]
 
 mod spawn;
 
-pub use spawn::{spawn, spawn_blocking, spawn_linked};
+pub use spawn::{Here, in_context, spawn, spawn_blocking, spawn_linked};

@@ -3,7 +3,8 @@ use std::borrow::Cow;
 use opentelemetry::Context;
 use throughline_core::{Config, End, InContext};
 use tokio::task::JoinHandle;
-use tracing::Instrument;
+use tracing::instrument::Instrumented;
+use tracing::{Instrument, Span};
 
 /// Like [`tokio::spawn`], in the current OpenTelemetry context and the current tracing span.
 ///
@@ -18,10 +19,64 @@ where
     F: Future + Send + 'static,
     F::Output: Send + 'static,
 {
-    // OpenTelemetry's context has to be the inner one. The current tracing span may be an older
-    // one than the span that is current there; entered last, it would hide it.
     #[expect(clippy::disallowed_methods, reason = "the boundary itself")]
-    tokio::spawn(InContext::new(future, Context::current()).in_current_span())
+    tokio::spawn(in_context(future))
+}
+
+/// A future in the OpenTelemetry context and the tracing span that are current now, for whoever
+/// runs it elsewhere: another runtime, a `JoinSet`, the task of a socket that was upgraded.
+///
+/// ```
+/// use throughline_task::in_context;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// let mut tasks = tokio::task::JoinSet::new();
+/// # #[expect(clippy::disallowed_methods)]
+/// tasks.spawn(in_context(async { "in the trace of the caller" }));
+/// # tasks.join_all().await;
+/// # }
+/// ```
+///
+/// The handshake of a WebSocket, or of any other upgrade, is a request whose span ends when the
+/// protocol is switched. What the socket is for goes on below it:
+///
+/// ```ignore
+/// async fn feed(upgrade: WebSocketUpgrade) -> Response {
+///     let here = Here::new();
+///     upgrade.on_upgrade(move |socket| here.run(tell(socket)))
+/// }
+/// ```
+pub fn in_context<F: Future>(future: F) -> Instrumented<InContext<F>> {
+    Here::new().run(future)
+}
+
+/// The OpenTelemetry context and the tracing span of this place, for a future that isn't there yet.
+#[derive(Clone, Debug)]
+pub struct Here {
+    context: Context,
+    span: Span,
+}
+
+impl Default for Here {
+    fn default() -> Self {
+        Here::new()
+    }
+}
+
+impl Here {
+    /// What is current.
+    #[must_use]
+    pub fn new() -> Self {
+        Here { context: Context::current(), span: Span::current() }
+    }
+
+    /// Runs a future in it: every poll, and its drop.
+    pub fn run<F: Future>(self, future: F) -> Instrumented<InContext<F>> {
+        // OpenTelemetry's context has to be the inner one. The tracing span may be an older one
+        // than the span that is current there; entered last, it would hide it.
+        InContext::new(future, self.context).instrument(self.span)
+    }
 }
 
 /// Like [`tokio::task::spawn_blocking`], in the current OpenTelemetry context and the current

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use opentelemetry::trace::{SpanKind, TraceContextExt, Tracer, TracerProvider};
 use opentelemetry::{Context, global};
 use throughline_core::{Config, Description, End, boundary};
-use throughline_task::{spawn, spawn_blocking, spawn_linked};
+use throughline_task::{Here, in_context, spawn, spawn_blocking, spawn_linked};
 use throughline_testing::Recorder;
 use tokio::sync::Notify;
 use tracing::Instrument;
@@ -195,4 +195,29 @@ async fn a_linked_job_is_a_root_of_its_own() {
         INTERNAL given up ~(serve) {error.type=cancelled}
         ",
     );
+}
+
+/// As a `JoinSet` runs one, and as the task of an upgraded socket does, which is there later.
+#[tokio::test]
+async fn a_future_that_somebody_else_runs_belongs_to_its_message() {
+    let recorder = Recorder::new();
+    let tracer = recorder.provider().tracer("test");
+    let mut later = None;
+    handled(config(&recorder), async {
+        let first = tracer.clone();
+        let mut tasks = tokio::task::JoinSet::new();
+        tasks.spawn(in_context(async move {
+            tokio::task::yield_now().await;
+            drop(first.start("joined"));
+        }));
+        tasks.join_all().await;
+        later = Some(Here::new());
+    })
+    .await;
+    // The span of the handshake has ended by now.
+    let here = later.expect("the handler was there");
+    let socket = here.run(async move { drop(tracer.start("socket")) });
+    tokio::spawn(socket).await.expect("no panic");
+    recorder.assert_all_ended();
+    recorder.assert_tree("SERVER serve\n  INTERNAL joined\n  INTERNAL socket");
 }
