@@ -13,7 +13,7 @@ use percent_encoding::percent_decode;
 use crate::cache::Table;
 use crate::http::redact_text;
 use crate::semconv;
-use crate::span::{Description, End};
+use crate::span::{BoundarySpan, Description, End};
 
 /// The value of [`semconv::RPC_SYSTEM_NAME`].
 pub const GRPC: &str = "grpc";
@@ -157,67 +157,63 @@ fn message(value: &HeaderValue) -> String {
     redact_text(&text).into_owned()
 }
 
+impl Code {
+    /// Whether an answer with this status comes from the method, and not maybe from who stands in
+    /// front of it: a router, or an interceptor that lets nobody in.
+    #[must_use]
+    pub fn is_of_method(self) -> bool {
+        matches!(
+            self,
+            Code::Ok
+                | Code::InvalidArgument
+                | Code::NotFound
+                | Code::AlreadyExists
+                | Code::FailedPrecondition
+                | Code::Aborted
+                | Code::OutOfRange
+                | Code::DataLoss
+        )
+    }
+}
+
 impl fmt::Display for Code {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
     }
 }
 
-/// A method as telemetry may name it.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Method {
-    /// The name of the span: `orders.v1.Orders/Place`, or `grpc` for a method nobody knows.
-    pub name: Cow<'static, str>,
-    /// The value of [`semconv::RPC_METHOD`]: the same, or [`semconv::OTHER`].
-    pub attribute: Value,
-    /// The method as it was called, where it is none that is known.
-    pub original: Option<Value>,
+/// The name of a method as it was called: `orders.v1.Orders/Place` of the path
+/// `/orders.v1.Orders/Place`.
+#[must_use]
+pub fn called(path: &str) -> &str {
+    path.strip_prefix('/').unwrap_or(path)
 }
 
-/// The method that a path stands for: `/orders.v1.Orders/Place`.
+/// A method as telemetry may name it: one that is known, by a name that costs no allocation.
 ///
-/// Without an allocation for one that is [kept](keep).
+/// Anybody can call what there isn't, and make up its name: that is neither the name of a span nor
+/// the value of an attribute that has few.
 #[must_use]
-pub fn method(path: &str, side: Side) -> Method {
-    let called = path.strip_prefix('/').unwrap_or(path);
-    match side.known(called) {
-        Some(name) => Method {
-            name: Cow::Borrowed(name),
-            attribute: Value::String(StringValue::from(name)),
-            original: None,
-        },
-        None => Method {
-            name: Cow::Owned(called.to_owned()),
-            attribute: Value::from(called.to_owned()),
-            original: None,
-        },
-    }
-}
-
-/// A method that isn't one of the server's: callers can make up as many as they like.
-#[must_use]
-pub fn unknown_method(path: &str) -> Method {
-    Method {
-        name: Cow::Borrowed(UNKNOWN_METHOD),
-        attribute: Value::from(semconv::OTHER),
-        original: Some(Value::from(path.strip_prefix('/').unwrap_or(path).to_owned())),
-    }
+pub fn method(path: &str, side: Side) -> Option<&'static str> {
+    side.known(called(path))
 }
 
 /// Who knows a method: what a process calls it doesn't serve.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Side {
-    /// It knows the methods that it has answered otherwise than with [`Code::Unimplemented`].
+    /// It knows the methods that it has answered itself, and not somebody before it.
     Server,
     /// It knows what it calls, which is written in its program.
     Client,
 }
 
-/// Keeps the name of a method that is known to this side.
-pub fn keep(path: &str, side: Side) {
-    let called = path.strip_prefix('/').unwrap_or(path);
-    if side.known(called).is_none() {
-        side.keep(called);
+/// Keeps the name of a method that is known to this side; what it is called from now on.
+#[must_use]
+pub fn keep(path: &str, side: Side) -> Cow<'static, str> {
+    let called = called(path);
+    match side.known(called).or_else(|| side.keep(called)) {
+        Some(name) => Cow::Borrowed(name),
+        None => Cow::Owned(called.to_owned()),
     }
 }
 
@@ -244,7 +240,7 @@ impl Side {
     }
 
     #[cold]
-    fn keep(self, called: &str) {
+    fn keep(self, called: &str) -> Option<&'static str> {
         let names = match self {
             Side::Server => &SERVED,
             Side::Client => &CALLED,
@@ -252,21 +248,47 @@ impl Side {
         let mut names = names.lock().unwrap_or_else(PoisonError::into_inner);
         let names = names.get_or_insert_default();
         let is_few = names.len() < MAX_KNOWN && called.len() <= MAX_NAME;
-        if is_few && !names.contains(called) {
-            names.insert(String::leak(called.to_owned()));
+        if let Some(name) = names.get(called) {
+            return Some(name);
         }
+        is_few.then(|| {
+            let name: &'static str = String::leak(called.to_owned());
+            names.insert(name);
+            name
+        })
     }
 }
 
-/// A span of this method, with its system and its name, and with room for `capacity` attributes.
+/// The span of a call, with room for `capacity` attributes: of a method, or of one that isn't known
+/// yet, which [`told`] or [`untold`] names later.
 #[must_use]
-pub fn describe(method: Method, capacity: usize) -> Description {
-    let Method { name, attribute, original } = method;
+pub fn describe(method: Option<Cow<'static, str>>, capacity: usize) -> Description {
+    let name = method.clone().unwrap_or(Cow::Borrowed(UNKNOWN_METHOD));
     let mut span = Description::new(name, capacity);
     span.set(semconv::RPC_SYSTEM_NAME, GRPC);
-    span.set(semconv::RPC_METHOD, attribute);
-    if let Some(original) = original {
-        span.set(semconv::RPC_METHOD_ORIGINAL, original);
+    if let Some(method) = method {
+        span.set(semconv::RPC_METHOD, value(method));
     }
     span
+}
+
+/// Tells of which method a call was, once that is known.
+pub fn told(method: Cow<'static, str>, span: &BoundarySpan) {
+    span.set_name(method.clone());
+    span.set_attribute(semconv::RPC_METHOD, value(method));
+}
+
+/// Tells that a call was of a method that isn't one of the server's, or may be none.
+pub fn untold(path: &str, span: &BoundarySpan) {
+    let called = called(path);
+    let called = &called[..called.floor_char_boundary(MAX_NAME)];
+    span.set_attribute(semconv::RPC_METHOD, semconv::OTHER);
+    span.set_attribute(semconv::RPC_METHOD_ORIGINAL, called.to_owned());
+}
+
+fn value(name: Cow<'static, str>) -> Value {
+    match name {
+        Cow::Borrowed(name) => Value::String(StringValue::from(name)),
+        Cow::Owned(name) => Value::from(name),
+    }
 }

@@ -40,8 +40,9 @@
 //!
 //! `traceparent`, `tracestate` and `baggage` are headers of the request: all of them, unless
 //! [`ClientMiddleware::propagate_to`] says less for an address. A redirect that the client follows
-//! takes them along to wherever it leads, unless the client has the middleware's
-//! [`redirect_policy`](ClientMiddleware::redirect_policy).
+//! takes them along to wherever it leads; with the middleware's
+//! [`redirect_policy`](ClientMiddleware::redirect_policy) one that leads to where less may go is the
+//! answer.
 #![forbid(unsafe_code)]
 
 mod inject;

@@ -81,12 +81,10 @@ impl ClientMiddleware {
         ClientMiddleware { propagate_to: Some(Arc::new(decide)), ..self }
     }
 
-    /// For the client: follows redirects as `reqwest` does, ten at the most, each with what
-    /// [`propagate_to`](Self::propagate_to) allows for where it leads. The middleware takes the steps
-    /// itself; a client with another policy is left to that.
-    ///
-    /// Where the body of a request would have to be sent again and can't be, the redirect is the
-    /// answer.
+    /// For the client: follows redirects as `reqwest` does, ten at the most, but stops at one that
+    /// leads to where less may go along than [`propagate_to`](Self::propagate_to) allowed for the
+    /// request: that redirect is the answer. To go on, send a request to where it leads, with what
+    /// it needs and no more.
     #[must_use]
     pub fn redirect_policy(&self) -> Policy {
         redirect::policy(self.propagate_to.clone())
@@ -127,15 +125,23 @@ impl Middleware for ClientMiddleware {
         extensions: &mut Extensions,
         next: Next<'_>,
     ) -> Result<Response, Error> {
-        if let Some(propagate_to) = &self.propagate_to {
-            // Boxed: the future of every other request would be as large as this one.
-            return Box::pin(self.send_to(propagate_to, request, extensions, next)).await;
-        }
+        let propagate = self.propagate_to.as_ref().map(|decide| decide(request.url()));
         if self.config.is_sent(request.headers()) {
+            // An outer middleware has the span. What it put in may be too much here.
+            if let Some(propagate) = propagate {
+                let mut headers = RequestHeaders(request.headers_mut());
+                Context::map_current(|current| {
+                    self.config.inject_as(current, &mut headers, propagate);
+                });
+            }
             return next.run(request, extensions).await;
         }
         let span = self.config.send(SpanKind::Client, || describe(&request, extensions));
-        self.config.inject(span.context(), &mut RequestHeaders(request.headers_mut()));
+        let mut headers = RequestHeaders(request.headers_mut());
+        match propagate {
+            None => self.config.inject(span.context(), &mut headers),
+            Some(propagate) => self.config.inject_as(span.context(), &mut headers, propagate),
+        }
         if span.is_carried() {
             return next.run(request, extensions).await;
         }
@@ -148,36 +154,6 @@ impl Middleware for ClientMiddleware {
 /// How often a request was sent, in the extensions that its attempts share.
 #[derive(Clone, Copy)]
 struct Attempts(u32);
-
-impl ClientMiddleware {
-    /// Sends a request with what may go to its address, and to wherever it is sent on.
-    async fn send_to(
-        &self,
-        propagate_to: &Decides,
-        request: Request,
-        extensions: &mut Extensions,
-        next: Next<'_>,
-    ) -> Result<Response, Error> {
-        // Where an outer middleware has the span, what it put in is still too much for some.
-        let is_sent = self.config.is_sent(request.headers());
-        let start = || self.config.send(SpanKind::Client, || describe(&request, extensions));
-        let span = (!is_sent).then(start);
-        let context = span.as_ref().map_or_else(Context::current, |span| span.context().clone());
-        let inject = |request: &mut Request| {
-            let propagate = propagate_to(request.url());
-            let mut headers = RequestHeaders(request.headers_mut());
-            self.config.inject_as(&context, &mut headers, propagate);
-        };
-        let work = redirect::run(request, &mut *extensions, next, &inject);
-        match span {
-            Some(span) => {
-                let done = span.process(work).await;
-                ended(done, extensions)
-            }
-            None => work.await,
-        }
-    }
-}
 
 /// Ends the span of a request by how it went.
 fn ended(

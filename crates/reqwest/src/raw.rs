@@ -47,6 +47,13 @@ pub trait InjectContext: Sized {
 
 impl InjectContext for RequestBuilder {
     fn inject_context(self) -> Self {
+        // Built where it can be, since what another context has left there has to go as well.
+        // (Without a body that can only be sent once.)
+        let built = self.try_clone().map(RequestBuilder::build_split);
+        if let Some((client, Ok(mut request))) = built {
+            inject(&mut request);
+            return RequestBuilder::from_parts(client, request);
+        }
         let mut headers = HeaderMap::new();
         Context::map_current(|current| CONFIG.inject(current, &mut headers));
         // They take the place of those of the same name.

@@ -45,9 +45,11 @@
 //! # Names
 //!
 //! A span is named after its method, `orders.v1.Orders/Place`. A caller can make up as many as he
-//! likes: what a server answers with `UNIMPLEMENTED` is named `grpc`. Given a list by
-//! [`methods`](HttpServerLayer::methods), of a descriptor set for instance (`methods_of`, with the
-//! feature `descriptor`), it names only those.
+//! likes: a method is known once the server has answered it by a status of its own, and not by
+//! `UNIMPLEMENTED`, or by what an interceptor says who lets nobody in. Until then its span is named
+//! `grpc`, with `_OTHER` for the method. Given a list by [`methods`](HttpServerLayer::methods), of a
+//! descriptor set for instance (`methods_of`, with the feature `descriptor`), it knows those and no
+//! others.
 //!
 //! # On one port with HTTP
 //!

@@ -29,8 +29,19 @@ const SECRET_HEADERS: [HeaderName; 5] = [
 ];
 
 /// Parts of the names of other headers that hold credentials: `x-api-key`, `x-amz-security-token`.
-const SECRET_PARTS: [&str; 8] =
-    ["api-key", "apikey", "auth", "credential", "password", "secret", "session", "token"];
+const SECRET_PARTS: [&str; 11] = [
+    "apikey",
+    "auth",
+    "credential",
+    "jwt",
+    "passwd",
+    "password",
+    "secret",
+    "session",
+    "signature",
+    "token",
+    "cookie",
+];
 
 /// Whether a header holds what must not be recorded, as far as its name tells.
 ///
@@ -41,6 +52,7 @@ pub fn is_secret_header(name: &HeaderName) -> bool {
     SECRET_HEADERS.contains(name)
         || text == "baggage"
         || SECRET_PARTS.iter().any(|part| text.contains(part))
+        || text.split('-').any(|word| word == "key" || word == "keys")
 }
 
 /// A query with the values of sensitive keys replaced by `REDACTED`.
@@ -137,7 +149,13 @@ pub fn redact_text(text: &str) -> Cow<'_, str> {
         let is_scheme = |c: char| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.');
         let start = rest[..mark].trim_end_matches(is_scheme).len();
         let is_end = |c: char| c.is_whitespace() || matches!(c, '"' | '\'' | '<' | '>' | ')' | '`');
-        let end = rest[mark..].find(is_end).map_or(rest.len(), |at| mark + at);
+        // A password may hold what ends a URL in a sentence.
+        let is_over =
+            |c: char| c.is_whitespace() || matches!(c, '"' | '<' | '>' | '`' | '/' | '?' | '#');
+        let authority = mark + "://".len();
+        let over = rest[authority..].find(is_over).map_or(rest.len(), |at| authority + at);
+        let from = rest[authority..over].rfind('@').map_or(mark, |at| authority + at);
+        let end = rest[from..].find(is_end).map_or(rest.len(), |at| from + at);
         out.push_str(&rest[..start]);
         out.push_str(&redact_url(&rest[start..end]));
         rest = &rest[end..];

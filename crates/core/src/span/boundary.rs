@@ -78,6 +78,8 @@ enum Recording {
     Apart,
     /// Nothing was started: the context is the sender's own.
     Carried,
+    /// Nothing is to be recorded, and no inner layer may think otherwise.
+    Passed,
     /// Nothing was started, and no sender is followed: the context is empty.
     Empty,
     /// A span that its sampler dropped: the context is new, and says so to all below.
@@ -269,7 +271,11 @@ impl BoundarySpan {
     /// sampled goes on, and one that would begin here is none.
     pub(crate) fn passing(parent: Context) -> Self {
         if parent.span().span_context().is_valid() {
-            return BoundarySpan::carry(parent);
+            let carried = BoundarySpan::carry(parent);
+            return match carried.recording {
+                Recording::Joined => carried,
+                _ => BoundarySpan::idle(carried.context.clone(), Recording::Passed),
+            };
         }
         // Sampled by nobody, so that nothing below begins a trace of its own either.
         let none = SpanContext::new(
@@ -279,7 +285,7 @@ impl BoundarySpan {
             false,
             TraceState::NONE,
         );
-        BoundarySpan::idle(parent.with_remote_span_context(none), Recording::Carried)
+        BoundarySpan::idle(parent.with_remote_span_context(none), Recording::Passed)
     }
 
     /// Our own sampler said no. OpenTelemetry's SDK makes new flags then, and loses the random one,
@@ -335,7 +341,11 @@ impl BoundarySpan {
     pub fn is_carried(&self) -> bool {
         matches!(
             self.recording,
-            Recording::Carried | Recording::Empty | Recording::Joined | Recording::Apart
+            Recording::Carried
+                | Recording::Passed
+                | Recording::Empty
+                | Recording::Joined
+                | Recording::Apart
         )
     }
 
@@ -345,9 +355,12 @@ impl BoundarySpan {
     #[inline]
     #[must_use]
     pub fn handle(&self) -> Option<Boundary> {
-        // `Empty`, too: whom the first layer didn't follow, a second must not either.
-        let is_news =
-            matches!(self.recording, Recording::Shared | Recording::Dropped | Recording::Empty);
+        // `Empty` and `Passed`, too: whom the first layer didn't follow, or record, a second must
+        // not either.
+        let is_news = matches!(
+            self.recording,
+            Recording::Shared | Recording::Dropped | Recording::Empty | Recording::Passed
+        );
         is_news.then(|| Boundary::of(self.context.clone()))
     }
 
@@ -379,6 +392,13 @@ impl BoundarySpan {
         }
     }
 
+    /// Whether a panic was noted: it will be told by the drop.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn has_panicked(&self) -> bool {
+        self.panicked
+    }
+
     /// Runs `f` with the context attached. A panic in it goes on, and is remembered.
     #[inline]
     pub fn enter<T>(&mut self, f: impl FnOnce() -> T) -> T {
@@ -401,7 +421,7 @@ impl BoundarySpan {
             Recording::Alone => {
                 (Some(self.context.clone().attach()), Some(inside::enter_outbound(&self.context)))
             }
-            Recording::Carried => {
+            Recording::Carried | Recording::Passed => {
                 (Some(self.context.clone().attach()), Some(inside::enter_carried(&self.context)))
             }
             _ => (Some(self.context.clone().attach()), None),

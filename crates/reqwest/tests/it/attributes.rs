@@ -200,9 +200,11 @@ async fn a_plain_client_carries_the_trace_and_makes_no_span() {
     let by_hand = {
         let _attached = context.attach();
         let stale = client.get(server.url("/")).header("traceparent", "stale");
+        let stale = stale.header("tracestate", "stale=1");
         let mut request = stale.build().expect("a request");
         inject(&mut request);
-        let built = client.get(server.url("/")).header("traceparent", "stale").inject_context();
+        let built = client.get(server.url("/")).header("traceparent", "stale");
+        let built = built.header("tracestate", "stale=1").inject_context();
         [request, built.build().expect("a request")]
     };
     for request in by_hand {
@@ -210,5 +212,6 @@ async fn a_plain_client_carries_the_trace_and_makes_no_span() {
         let head = server.head().await;
         assert_eq!(head.values("traceparent"), [caller["traceparent"].as_str()]);
         assert_eq!(head.values("baggage"), ["user=alice"]);
+        assert!(head.values("tracestate").is_empty());
     }
 }

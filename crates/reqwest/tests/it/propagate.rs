@@ -68,23 +68,17 @@ async fn less_goes_to_some() {
 }
 
 #[tokio::test]
-async fn a_redirect_takes_no_more_along_than_may_go_there() {
-    for (less, wanted) in [(Propagate::TraceOnly, [1, 0]), (Propagate::Nothing, [0, 0])] {
-        for (status, method, body) in
-            [(301, "GET", false), (303, "GET", false), (307, "POST", true), (308, "POST", true)]
-        {
+async fn a_redirect_to_where_less_may_go_is_the_answer() {
+    for less in [Propagate::TraceOnly, Propagate::Nothing] {
+        for status in [301, 302, 303, 307, 308] {
             let recorder = Recorder::new();
-            let mut outside = Server::start(FINE).await;
-            let mut inside = sends_to(status, &outside).await;
+            let outside = Server::start(FINE).await;
+            let between = sends_to(status, &outside).await;
+            let mut inside = sends_to(307, &between).await;
             let client = client(&recorder, outside.port, less);
-            assert_eq!(ask(&client, inside.url("/")).await, 200);
+            assert_eq!(ask(&client, inside.url("/")).await, status);
             assert_eq!(context(&inside.head().await), [1, 1]);
-            let head = outside.head().await;
-            assert_eq!(context(&head), wanted, "{less:?} after a {status}");
-            assert!(head.values("authorization").is_empty(), "a secret was sent on");
-            assert!(head.text().starts_with(&format!("{method} /elsewhere ")), "{}", head.text());
-            assert_eq!(head.text().ends_with("a book"), body);
-            // One request of the service is one span, wherever it leads.
+            assert!(!outside.was_called(), "{less:?} after a {status}");
             the_one(&recorder);
         }
     }
@@ -98,31 +92,6 @@ async fn a_redirect_to_where_all_may_go_is_the_clients_own_affair() {
     let client = client(&recorder, 1, Propagate::Nothing);
     assert_eq!(ask(&client, inside.url("/")).await, 200);
     assert_eq!(context(&friend.head().await), [1, 1]);
-}
-
-#[tokio::test]
-async fn a_body_that_cannot_be_sent_again_makes_the_redirect_the_answer() {
-    let recorder = Recorder::new();
-    let outside = Server::start(FINE).await;
-    let inside = sends_to(307, &outside).await;
-    let client = client(&recorder, outside.port, Propagate::TraceOnly);
-    let body = reqwest::Body::wrap(http_body_util::StreamBody::new(Once(Some("a book"))));
-    let answer = client.post(inside.url("/")).header("content-length", "6").body(body).send().await;
-    assert_eq!(answer.expect("an answer").status(), 307);
-}
-
-/// A stream of one frame.
-struct Once(Option<&'static str>);
-
-impl futures_util::Stream for Once {
-    type Item = Result<http_body::Frame<bytes::Bytes>, std::convert::Infallible>;
-
-    fn poll_next(
-        mut self: std::pin::Pin<&mut Self>,
-        _: &mut std::task::Context<'_>,
-    ) -> std::task::Poll<Option<Self::Item>> {
-        std::task::Poll::Ready(self.0.take().map(|text| Ok(http_body::Frame::data(text.into()))))
-    }
 }
 
 #[tokio::test]
@@ -160,26 +129,6 @@ async fn a_client_that_follows_nobody_is_left_to_that() {
         let middleware = middleware(&recorder).propagate_to(decide);
         let client = ClientBuilder::new(client.expect("a client")).with(middleware).build();
         assert_eq!(ask(&client, inside.url("/")).await, 307);
-    }
-}
-
-#[tokio::test]
-async fn what_a_request_became_on_its_way_it_stays() {
-    for (first, second) in [(303, 307), (302, 308)] {
-        let recorder = Recorder::new();
-        let mut outside = Server::start(FINE).await;
-        let mut between = sends_to(second, &outside).await;
-        let inside = sends_to(first, &between).await;
-        let client = client(&recorder, outside.port, Propagate::TraceOnly);
-        assert_eq!(ask(&client, inside.url("/")).await, 200);
-        assert_eq!(context(&between.head().await), [1, 1]);
-        let head = outside.head().await;
-        assert_eq!(context(&head), [1, 0]);
-        assert!(head.text().starts_with("GET /elsewhere "), "{}", head.text());
-        assert!(!head.text().contains("a book"), "{}", head.text());
-        let from = between.url("/elsewhere");
-        assert_eq!(head.values("referer"), [from.as_str()]);
-        the_one(&recorder);
     }
 }
 

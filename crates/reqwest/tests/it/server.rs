@@ -69,6 +69,11 @@ impl Server {
         format!("http://127.0.0.1:{}{path}", self.port)
     }
 
+    /// Whether a request came that nobody has asked for yet.
+    pub(crate) fn was_called(&self) -> bool {
+        !self.heads.is_empty()
+    }
+
     /// The next request that came.
     pub(crate) async fn head(&mut self) -> Head {
         let head = tokio::time::timeout(DEADLINE, self.heads.recv()).await;
@@ -91,10 +96,6 @@ impl Head {
     pub(crate) fn values(&self, name: &str) -> Vec<&str> {
         let headers = self.0.lines().filter_map(|line| line.split_once(": "));
         headers.filter(|(found, _)| *found == name).map(|(_, value)| value).collect()
-    }
-
-    pub(crate) fn text(&self) -> &str {
-        &self.0
     }
 
     /// The one `traceparent` there is.

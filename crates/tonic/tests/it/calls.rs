@@ -153,14 +153,39 @@ async fn a_handler_that_panics() {
 
 #[tokio::test]
 async fn a_method_that_nobody_has_names_nothing() {
-    let mut rig = Rig::new().await;
+    let mut rig = Rig::with(|layer| layer, |server| server).await;
     let call = rig.client.unary_of("/test.v1.Echo/Absent", Request::new(text("a"))).await;
     assert_eq!(call.expect_err("no such method").code(), Code::Unimplemented);
     rig.assert_tree(
         "CLIENT test.v1.Echo/Absent {rpc.status_code=UNIMPLEMENTED} !error\n  \
-         SERVER grpc {rpc.status_code=UNIMPLEMENTED} !error",
+         SERVER grpc {rpc.method=_OTHER, rpc.method_original=test.v1.Echo/Absent, \
+         rpc.status_code=UNIMPLEMENTED} !error",
     )
     .await;
+}
+
+/// Nobody has said which methods there are.
+#[tokio::test]
+async fn a_method_is_known_by_its_answer_and_not_by_whoever_keeps_it_from_answering() {
+    let mut rig = Rig::with(|layer| layer, |server| server).await;
+    let method = "/test.v1.Echo/Learnt";
+    let other = "rpc.method=_OTHER, rpc.method_original=test.v1.Echo/Learnt";
+    for (said, name, method_is) in [
+        ("fail:16:who are you", "grpc", other),
+        ("hello", "test.v1.Echo/Learnt", "rpc.method=test.v1.Echo/Learnt"),
+        ("fail:16:who are you", "test.v1.Echo/Learnt", "rpc.method=test.v1.Echo/Learnt"),
+    ] {
+        rig.recorder.clear();
+        drop(rig.client.unary_of(method, Request::new(text(said))).await);
+        rig.recorder.wait_all_ended(Duration::from_secs(10)).await.expect("an end");
+        let spans = rig.recorder.spans();
+        let server = spans.iter().find(|span| span.parent.is_some()).expect("the server's span");
+        assert_eq!(server.name, name, "{said}");
+        let keys = ["rpc.method", "rpc.method_original"];
+        let told = keys.map(|key| server.attributes.get_str(key).map(|it| format!("{key}={it}")));
+        let told: Vec<_> = told.into_iter().flatten().collect();
+        assert_eq!(told.join(", "), method_is, "{said}");
+    }
 }
 
 #[tokio::test]

@@ -148,6 +148,7 @@ mod methods {
                 grpc.client_streaming(client_stream(echo), request).await
             }
             "/test.v1.Echo/BothStream" => grpc.streaming(both_stream(echo), request).await,
+            "/test.v1.Echo/Learnt" => grpc.unary(unary(echo), request).await,
             _ => Status::unimplemented("").into_http(),
         })
     }
@@ -232,8 +233,11 @@ pub(crate) struct Rig {
 }
 
 impl Rig {
+    /// Of a server whose methods are listed: what it has answered before is no matter then.
     pub(crate) async fn new() -> Self {
-        Rig::with(|layer| layer, |server| server).await
+        let methods = ["Unary", "ServerStream", "ClientStream", "BothStream"];
+        let methods = methods.map(|method| format!("test.v1.Echo/{method}"));
+        Rig::with(|layer| layer.methods(methods), |server| server).await
     }
 
     pub(crate) async fn with(

@@ -30,7 +30,7 @@ pin_project! {
                 let Rest { left, status, exchange } = *this.rest;
                 if exchange.is_rpc() {
                     abandoned(span);
-                } else if left == 0 {
+                } else if left == 0 && !span.has_panicked() {
                     // A server that has sent every byte it promised doesn't ask for the end.
                     span.finish(end_of(status, exchange));
                 }

@@ -12,7 +12,7 @@ use throughline_core::http::{
 use throughline_core::rpc::{self, Side};
 use throughline_core::{Description, semconv};
 
-use super::exchange::{Aside, Exchange, is_grpc};
+use super::exchange::{Aside, Asked, Exchange, is_grpc};
 use super::forwarded::client_address;
 use super::{Framework, More};
 use crate::extract::RequestHeaders;
@@ -112,14 +112,23 @@ fn call<F: Framework, B>(
     aside: &mut Option<Box<Aside>>,
 ) -> Description {
     let path = request.uri().path();
-    let known = more.and_then(|more| more.methods.as_ref());
-    let method = match known {
-        Some(known) if !known.contains(path.trim_start_matches('/')) => rpc::unknown_method(path),
-        _ => rpc::method(path, Side::Server),
+    let listed = more.and_then(|more| more.methods.as_ref());
+    let is_listed = listed.is_some_and(|listed| listed.contains(rpc::called(path)));
+    let method = match is_listed {
+        true => Some(rpc::keep(path, Side::Server)),
+        false if listed.is_some() => None,
+        false => rpc::method(path, Side::Server).map(Cow::Borrowed),
     };
     *exchange = Exchange::Answered;
-    if known.is_none() && matches!(method.name, Cow::Owned(_)) {
-        aside.get_or_insert_default().learns = Some(path.into());
+    if method.is_none() {
+        let route = F::route(request.extensions());
+        let asked = semantics::method(request.method());
+        aside.get_or_insert_default().asked = Some(Asked {
+            path: path.into(),
+            is_listed: listed.is_some(),
+            scheme: scheme(request.uri().scheme()),
+            route: route.map(|route| semantics::route(asked, route)),
+        });
     }
     let mut span = rpc::describe(method, CAPACITY);
     span.set(semconv::NETWORK_PROTOCOL_VERSION, protocol_version(request.version()));

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use http_body::Body;
+use throughline_core::http::Route;
 use throughline_core::rpc::{self, Code, Side};
 use throughline_core::{BoundarySpan, End, Failure, semconv};
 
@@ -135,8 +136,44 @@ impl Exchange {
 #[derive(Debug, Default)]
 pub(crate) struct Aside {
     pub(super) more: Option<Arc<More>>,
-    /// The path of a call whose method isn't known yet.
-    pub(super) learns: Option<Box<str>>,
+    pub(super) asked: Option<Asked>,
+}
+
+/// A call whose method isn't known yet, and which may be none.
+#[derive(Debug)]
+pub(crate) struct Asked {
+    pub(super) path: Box<str>,
+    /// Whether the methods that there are were listed, and this isn't one of them.
+    pub(super) is_listed: bool,
+    pub(super) scheme: &'static str,
+    pub(super) route: Option<Route>,
+}
+
+impl Asked {
+    fn answered<B>(self, response: &Response<B>, span: &BoundarySpan) {
+        let headers = response.headers();
+        if !is_grpc(headers) {
+            return self.was_http(span);
+        }
+        match Code::of(headers).is_none_or(Code::is_of_method) && !self.is_listed {
+            true => rpc::told(rpc::keep(&self.path, Side::Server), span),
+            false => rpc::untold(&self.path, span),
+        }
+    }
+
+    /// Nobody here knows calls: it was a request as any other.
+    fn was_http(self, span: &BoundarySpan) {
+        span.set_attribute(semconv::HTTP_REQUEST_METHOD, "POST");
+        span.set_attribute(semconv::URL_PATH, String::from(self.path));
+        span.set_attribute(semconv::URL_SCHEME, self.scheme);
+        match self.route {
+            Some(Route { name, route }) => {
+                span.set_name(name);
+                span.set_attribute(semconv::HTTP_ROUTE, route);
+            }
+            None => span.set_name("POST"),
+        }
+    }
 }
 
 impl Aside {
@@ -147,20 +184,23 @@ impl Aside {
         mut response: Response<B>,
         span: &BoundarySpan,
     ) -> Response<B> {
-        let Aside { more, learns } = self;
-        if let Some(path) = learns {
-            // Anybody can make up a method, and its name with it.
-            let is_known = is_grpc(response.headers())
-                && Code::of(response.headers()) != Some(Code::Unimplemented);
-            match is_known {
-                true => rpc::keep(&path, Side::Server),
-                false => span.set_name(rpc::unknown_method("").name),
-            }
+        let Aside { more, asked } = self;
+        if let Some(asked) = asked {
+            asked.answered(&response, span);
         }
         if let Some(more) = more {
-            more.on_head(&mut response, span, exchange.is_rpc());
+            let is_rpc = exchange.once_answered(&response).is_rpc();
+            more.on_head(&mut response, span, is_rpc);
         }
         response
+    }
+
+    /// There is no answer.
+    #[cold]
+    pub(super) fn left(self, span: &BoundarySpan) {
+        if let Some(asked) = self.asked {
+            rpc::untold(&asked.path, span);
+        }
     }
 }
 
@@ -180,7 +220,7 @@ pub(super) fn graded(
 /// Says so of a call that nobody waits for any longer.
 #[cold]
 pub(super) fn abandoned(span: &BoundarySpan) {
-    if !std::thread::panicking() {
+    if !span.has_panicked() {
         span.set_attribute(semconv::RPC_STATUS_CODE, Code::Cancelled.as_str());
     }
 }

@@ -8,25 +8,29 @@ const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 /// The address that the outermost of `proxies` trusted ones saw: each adds, at the end of the list,
 /// whom it was called by. What stands further left is what somebody claims.
 ///
-/// `Forwarded` ([RFC 7239](https://www.rfc-editor.org/rfc/rfc7239)) is read where it is there, else
-/// `X-Forwarded-For`. `None` where there are fewer entries than proxies: the request came by
-/// another way.
+/// `X-Forwarded-For` and `Forwarded` ([RFC 7239](https://www.rfc-editor.org/rfc/rfc7239)) are read.
+/// `None` where they tell of different addresses, since a proxy writes one and passes the other on as
+/// it came, and where there are fewer entries than proxies: the request came by another way.
 pub(super) fn client_address(headers: &HeaderMap, proxies: usize) -> Option<String> {
     let place = proxies.checked_sub(1)?;
     let of = |name: &HeaderName| -> Vec<&str> {
         let values = headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
         values.flat_map(|value| value.split(',')).map(str::trim).collect()
     };
-    let forwarded = of(&FORWARDED);
-    let entry = if forwarded.is_empty() {
-        of(&X_FORWARDED_FOR).into_iter().rev().nth(place)?
-    } else {
-        let element = forwarded.into_iter().rev().nth(place)?;
-        let pairs = element.split(';').filter_map(|pair| pair.split_once('='));
-        let mut named = pairs.filter(|(key, _)| key.trim().eq_ignore_ascii_case("for"));
-        named.next()?.1.trim().trim_matches('"')
+    let (forwarded, for_all) = (of(&FORWARDED), of(&X_FORWARDED_FOR));
+    let named = |element: &str| {
+        let mut pairs = element.split(';').filter_map(|pair| pair.split_once('='));
+        let (_, address) = pairs.find(|(key, _)| key.trim().eq_ignore_ascii_case("for"))?;
+        self::address(address.trim().trim_matches('"'))
     };
-    address(entry)
+    let forwarded =
+        (!forwarded.is_empty()).then(|| forwarded.into_iter().rev().nth(place).and_then(named));
+    let for_all =
+        (!for_all.is_empty()).then(|| for_all.into_iter().rev().nth(place).and_then(address));
+    match (forwarded, for_all) {
+        (Some(one), Some(other)) => one.filter(|one| other.as_ref() == Some(one)),
+        (one, other) => one.or(other)?,
+    }
 }
 
 /// Without a port; an address or a name that hides one (`unknown`, `_hidden`), and nothing else.
@@ -66,6 +70,14 @@ mod tests {
         assert_eq!(of(&forged, 2).as_deref(), Some("10.0.0.7"));
         assert_eq!(of(&forged, 4), None);
         assert_eq!(of(&[], 1), None);
+    }
+
+    #[test]
+    fn a_header_that_no_proxy_wrote_is_not_believed() {
+        let forged = [("forwarded", "for=6.6.6.6"), ("x-forwarded-for", "192.0.2.7")];
+        assert_eq!(of(&forged, 1), None);
+        let agreed = [("forwarded", "for=192.0.2.7"), ("x-forwarded-for", "192.0.2.7")];
+        assert_eq!(of(&agreed, 1).as_deref(), Some("192.0.2.7"));
     }
 
     #[test]

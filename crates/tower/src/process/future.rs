@@ -31,6 +31,9 @@ pin_project! {
                 && this.future.is_some()
             {
                 span.enter(|| this.future.set(None));
+                if let Some(aside) = this.aside.take() {
+                    aside.left(span);
+                }
                 if this.exchange.is_rpc() {
                     abandoned(span);
                 }
@@ -77,7 +80,10 @@ fn answer<B: Body, E>(
     let response = match (result, aside) {
         (Ok(response), None) => response,
         (Ok(response), Some(aside)) => aside.on_head(exchange, response, &span),
-        (Err(error), _) => {
+        (Err(error), aside) => {
+            if let Some(aside) = aside {
+                aside.left(&span);
+            }
             span.end(End::failed_with::<E>());
             return Err(error);
         }

@@ -176,7 +176,8 @@ impl<F: Framework> HttpServerLayer<F> {
     }
 
     /// Tells the address of the caller, `client.address`, by what this many proxies of one's own
-    /// have written into `Forwarded` or `X-Forwarded-For`; by the connection unless told otherwise.
+    /// have written into `Forwarded` or `X-Forwarded-For`, and by neither where they differ; by the
+    /// connection unless told otherwise.
     ///
     /// Give the number that every request comes through. With a larger one callers tell their
     /// address themselves.
@@ -220,8 +221,8 @@ impl<F: Framework> HttpServerLayer<F> {
     }
 
     /// Names the methods of gRPC that there are, `orders.v1.Orders/Place`: calls of others have the
-    /// method `_OTHER`, whatever callers make up. Without it a method is one that this process has
-    /// answered, and a span of one that it hasn't is named `grpc`.
+    /// method `_OTHER`, whatever callers make up. Without it a method is known once this process has
+    /// answered it; until then it is `_OTHER` as well, and its span is named `grpc`.
     #[must_use]
     pub fn methods(self, names: impl IntoIterator<Item = impl Into<String>>) -> Self {
         let names = names.into_iter().map(Into::into);

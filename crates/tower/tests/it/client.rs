@@ -320,3 +320,17 @@ async fn an_inner_layer_lets_no_more_through_because_an_outer_one_was_there() {
     assert_eq!(sent.header(0, "baggage"), None);
     recorder.assert_tree("CLIENT GET");
 }
+
+#[tokio::test]
+async fn a_url_of_a_client_with_a_target_is_whole() {
+    for (target, full, address, port) in [
+        ("https://api.internal", "https://api.internal/orders", "api.internal", 443),
+        ("http://[::1]:8080", "http://[::1]:8080/orders", "::1", 8080),
+    ] {
+        let uri: Uri = target.parse().expect("a URI");
+        let expected =
+            format!("CLIENT GET {{url.full={full}, server.address={address}, server.port={port}}}");
+        tree(|layer| layer.target(&uri), get("/orders"), || answer(200, &[], vec![]), &expected)
+            .await;
+    }
+}

@@ -90,7 +90,15 @@ async fn what_is_filtered_and_has_no_parent_begins_no_trace_below() {
 async fn named_headers_are_recorded_but_for_credentials() {
     let recorder = Recorder::new();
     let name = HeaderName::from_static;
-    let asked = ["x-order", "authorization", "cookie", "x-api-key", "x-marked", "x-absent"];
+    let asked = [
+        "x-order",
+        "authorization",
+        "cookie",
+        "x-api-key",
+        "x-marked",
+        "x-absent",
+        "ocp-apim-subscription-key",
+    ];
     let layer = ServerLayer::new()
         .capture_request_headers(asked.map(name))
         .capture_response_headers(["x-answer", "set-cookie"].map(name));
@@ -215,7 +223,7 @@ async fn the_caller_behind_proxies_is_whom_the_outermost_of_ours_saw() {
 async fn a_call_that_is_answered_with_http_is_told_as_http_and_names_nothing() {
     for (status, error) in [(StatusCode::NOT_FOUND, None), (StatusCode::BAD_GATEWAY, Some("502"))] {
         let recorder = Recorder::new();
-        let mut request = Request::post(format!("/{}", "x".repeat(10_000))).body(()).expect("it");
+        let mut request = Request::post(format!("/{}", "x".repeat(1_000))).body(()).expect("it");
         let kind = HeaderValue::from_static("application/grpc");
         request.headers_mut().insert("content-type", kind);
         let answer = || {
@@ -225,9 +233,55 @@ async fn a_call_that_is_answered_with_http_is_told_as_http_and_names_nothing() {
         };
         served(&recorder, ServerLayer::new(), request, answer).await;
         let spans = recorder.spans();
-        let server = spans.iter().find(|span| span.name == "grpc").expect("the request's span");
+        let server = spans.iter().find(|span| span.name == "POST").expect("the request's span");
         let code = server.attributes.get("http.response.status_code");
         assert_eq!(code.map(told), Some(status.as_u16().to_string()));
         assert_eq!(server.attributes.get_str("error.type"), error);
+        assert_eq!(server.attributes.get_str("http.request.method"), Some("POST"));
+        assert_eq!(server.attributes.get_str("url.path").map(str::len), Some(1_001));
+        assert_eq!(server.attributes.get_str("rpc.method"), None);
     }
+}
+
+#[tokio::test]
+async fn what_is_filtered_outside_is_recorded_by_no_layer_within() {
+    for parent in [None, Some("01"), Some("00")] {
+        let recorder = Recorder::new();
+        let layer = || ServerLayer::new().with_tracer_provider(&recorder.provider());
+        let mut request = without_parent("/health");
+        if let Some(flags) = parent {
+            let parent = TRACEPARENT.replace("-01", &format!("-{flags}"));
+            request.headers_mut().insert("traceparent", parent.parse().expect("a value"));
+        }
+        let service = ServiceBuilder::new()
+            .layer(layer().filter(|_| false))
+            .layer(layer())
+            .service_fn(async |_: Request<()>| Ok::<_, Infallible>(ok()));
+        let response = service.oneshot(request).await.expect("infallible");
+        drop(response.into_body().collect().await);
+        assert!(recorder.spans().is_empty(), "{parent:?}: {:#?}", recorder.spans());
+    }
+}
+
+/// A layer outside that catches panics drops the future when nobody panics any longer.
+#[tokio::test]
+async fn a_call_that_panicked_was_not_cancelled_by_its_caller() {
+    let recorder = Recorder::new();
+    let layer = ServerLayer::new().with_tracer_provider(&recorder.provider());
+    let service = ServiceBuilder::new()
+        .layer(layer)
+        .service_fn(async |_: Request<()>| -> Result<Answer, Infallible> { panic!("as told") });
+    let mut request = Request::post("/test.v1.Test/Panics").body(()).expect("a request");
+    let kind = HeaderValue::from_static("application/grpc");
+    request.headers_mut().insert("content-type", kind);
+    let mut future = Box::pin(service.oneshot(request));
+    let mut task = std::task::Context::from_waker(std::task::Waker::noop());
+    let polled = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        drop(future.as_mut().poll(&mut task));
+    }));
+    assert!(polled.is_err());
+    drop(future);
+    let spans = recorder.spans();
+    assert_eq!(spans[0].attributes.get_str("error.type"), Some("panic"));
+    assert_eq!(spans[0].attributes.get_str("rpc.status_code"), None);
 }

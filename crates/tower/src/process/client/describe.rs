@@ -4,6 +4,8 @@ use std::borrow::Cow;
 
 use http::{Request, Uri};
 use throughline_core::http::{Host, UrlTemplate, host, method, redact_url, route};
+
+use super::layer::Target;
 use throughline_core::rpc::{self, Side};
 use throughline_core::{Description, semconv};
 
@@ -15,19 +17,20 @@ const CAPACITY: usize = 9;
 
 pub(super) fn describe<B>(
     request: &Request<B>,
-    target: Option<&Host>,
+    target: Option<&Target>,
     exchange: &mut Exchange,
 ) -> Description {
     let uri = request.uri();
     let mut span = if is_call(request) {
         *exchange = Exchange::Called;
         // Which methods a client calls is written in its program.
-        rpc::keep(uri.path(), Side::Client);
-        rpc::describe(rpc::method(uri.path(), Side::Client), CAPACITY)
+        rpc::describe(Some(rpc::keep(uri.path(), Side::Client)), CAPACITY)
     } else {
         of_request(request, target)
     };
-    if let Some(Host { address, port }) = server(uri).or_else(|| target.cloned()) {
+    if let Some(Host { address, port }) =
+        server(uri).or_else(|| target.map(|target| target.host.clone()))
+    {
         span.set(semconv::SERVER_ADDRESS, address);
         if let Some(port) = port {
             span.set(semconv::SERVER_PORT, i64::from(port));
@@ -36,7 +39,7 @@ pub(super) fn describe<B>(
     span
 }
 
-fn of_request<B>(request: &Request<B>, target: Option<&Host>) -> Description {
+fn of_request<B>(request: &Request<B>, target: Option<&Target>) -> Description {
     let (uri, original) = (request.uri(), request.method());
     let method = method(original);
     let template = request.extensions().get::<UrlTemplate>();
@@ -55,18 +58,15 @@ fn of_request<B>(request: &Request<B>, target: Option<&Host>) -> Description {
 }
 
 /// A client of one host may leave that out of its URIs.
-fn full(uri: &Uri, target: Option<&Host>) -> String {
+fn full(uri: &Uri, target: Option<&Target>) -> String {
     let text = match (uri.host(), target) {
-        (None, Some(Host { address, port })) => {
-            let port = port.map(|port| format!(":{port}")).unwrap_or_default();
-            format!("http://{address}{port}{uri}")
-        }
+        (None, Some(Target { origin, .. })) => format!("{origin}{uri}"),
         _ => uri.to_string(),
     };
     redact_url(&text).into_owned()
 }
 
-fn server(uri: &Uri) -> Option<Host> {
+pub(super) fn server(uri: &Uri) -> Option<Host> {
     let found = host(uri.host()?.as_bytes())?;
     let port = uri.port_u16().or(match uri.scheme_str() {
         Some("https") => Some(443),

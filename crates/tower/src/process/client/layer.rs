@@ -2,13 +2,15 @@ use std::fmt;
 use std::sync::Arc;
 
 use http::Uri;
+use http::uri::Authority;
 use opentelemetry::propagation::TextMapPropagator;
 use opentelemetry::trace::{Tracer, TracerProvider};
-use throughline_core::http::{Host, host};
+use throughline_core::http::Host;
 use throughline_core::{Config, Propagate};
 use tower_layer::Layer;
 
 use super::ClientService;
+use super::describe::server;
 
 /// A layer that carries the trace out of any tower client of HTTP: hyper-util's, tonic's channel, a
 /// proxy's.
@@ -23,11 +25,19 @@ pub struct ClientLayer {
 /// What is decided by an address.
 type Decides = Arc<dyn Fn(&Uri) -> Propagate + Send + Sync>;
 
+/// Where requests go that don't say it.
+#[derive(Clone, Debug)]
+pub(super) struct Target {
+    pub(super) host: Host,
+    /// `https://orders.internal:8443`
+    pub(super) origin: String,
+}
+
 #[derive(Clone)]
 pub(super) struct Settings {
     pub(super) config: Config,
     pub(super) propagate_to: Option<Decides>,
-    pub(super) target: Option<Host>,
+    pub(super) target: Option<Target>,
     pub(super) ends_with_body: bool,
 }
 
@@ -75,13 +85,11 @@ impl ClientLayer {
     /// `server.address` and `server.port`.
     #[must_use]
     pub fn target(self, uri: &Uri) -> Self {
-        let address = uri.host().and_then(|name| host(name.as_bytes()));
-        let port = uri.port_u16().or(match uri.scheme_str() {
-            Some("https") => Some(443),
-            Some("http") => Some(80),
-            _ => None,
+        let target = server(uri).map(|host| {
+            let scheme = uri.scheme_str().unwrap_or("http");
+            let authority = uri.authority().map_or("", Authority::as_str);
+            Target { host, origin: format!("{scheme}://{authority}") }
         });
-        let target = address.map(|host| Host { port, ..host });
         self.change(|settings| settings.target = target)
     }
 
