@@ -93,3 +93,14 @@ fn routes_name_spans_even_when_there_are_too_many() {
     path.replace_range(.., "/b");
     assert_eq!(route(get, &path).name, "GET /b");
 }
+
+#[test]
+fn a_password_that_could_end_a_sentence_is_redacted_whole() {
+    for (text, wanted) in [
+        ("(postgres://user:p)w@db/x) is away", "(postgres://REDACTED:REDACTED@db/x) is away"),
+        ("'http://u:it's@host' failed", "'http://REDACTED:REDACTED@host' failed"),
+        ("see (http://host/a) and mail a@b", "see (http://host/a) and mail a@b"),
+    ] {
+        assert_eq!(redact_text(text), wanted);
+    }
+}

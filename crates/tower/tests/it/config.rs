@@ -183,3 +183,20 @@ async fn the_version_is_that_of_the_request() {
         assert_eq!(attribute(&span, "network.protocol.version"), [name]);
     }
 }
+
+#[tokio::test]
+async fn without_a_framework_the_peer_is_an_address_that_was_put_there() {
+    let spans = Spans::new();
+    let seen = Arc::new(Mutex::new(None));
+    let told = Arc::clone(&seen);
+    let layer = spans.layer().trust_by(move |request| {
+        *told.lock().expect("not poisoned") = request.peer();
+        throughline_tower::Trust::Continue
+    });
+    let peer: std::net::SocketAddr = "192.0.2.7:4711".parse().expect("an address");
+    let mut request = with(&[]);
+    request.extensions_mut().insert(peer);
+    handled(layer, request).await;
+    assert_eq!(*seen.lock().expect("not poisoned"), Some(peer));
+    assert_eq!(attribute(&spans.ended()[0], "client.address"), ["192.0.2.7"]);
+}
