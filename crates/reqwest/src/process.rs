@@ -12,7 +12,7 @@ use opentelemetry::trace::{SpanKind, Tracer, TracerProvider};
 use reqwest::redirect::Policy;
 use reqwest::{Request, Response, Url};
 use reqwest_middleware::{Error, Middleware, Next};
-use throughline_core::http::{UrlTemplate, host, method, protocol_version, redact_url, route};
+use throughline_core::http::{Host, UrlTemplate, describe_sent, host, protocol_version};
 use throughline_core::{BoundarySpan, Config, Description, End, Propagate, error_chain, semconv};
 
 use crate::inject::RequestHeaders;
@@ -187,25 +187,11 @@ fn ended(
 const CAPACITY: usize = 9;
 
 fn describe(request: &Request, extensions: &Extensions) -> Description {
-    let (url, original) = (request.url(), request.method());
-    let method = method(original);
-    let template = extensions.get::<UrlTemplate>();
-    let name = template
-        .map_or(Cow::Borrowed(method.name), |UrlTemplate(template)| route(method, template).name);
-    let mut span = Description::new(name, CAPACITY);
-    span.set(semconv::HTTP_REQUEST_METHOD, method.attribute);
-    if method.is_other() {
-        span.set(semconv::HTTP_REQUEST_METHOD_ORIGINAL, original.as_str().to_owned());
-    }
-    span.set(semconv::URL_FULL, redact_url(url.as_str()).into_owned());
+    let url = request.url();
+    let mut span =
+        describe_sent(request.method(), url.as_str(), extensions.get::<UrlTemplate>(), CAPACITY);
     if let Some(host) = url.host_str().and_then(|name| host(name.as_bytes())) {
-        span.set(semconv::SERVER_ADDRESS, host.address);
-    }
-    if let Some(port) = url.port_or_known_default() {
-        span.set(semconv::SERVER_PORT, i64::from(port));
-    }
-    if let Some(UrlTemplate(template)) = template {
-        span.set(semconv::URL_TEMPLATE, template.clone());
+        span.set_server(Host { port: url.port_or_known_default(), ..host });
     }
     if let Some(Attempts(before)) = extensions.get() {
         span.set(semconv::HTTP_REQUEST_RESEND_COUNT, i64::from(*before));

@@ -4,6 +4,7 @@ mod host;
 mod method;
 mod redact;
 mod route;
+mod sent;
 
 pub use crate::cache::shared_str;
 pub use host::{Host, host};
@@ -11,6 +12,7 @@ pub use method::{Method, method};
 pub use redact::{is_secret_header, redact_query, redact_text, redact_url};
 pub(crate) use route::interned;
 pub use route::{Route, UrlTemplate, route};
+pub use sent::describe_sent;
 
 use ::http::Version;
 

@@ -187,22 +187,18 @@ impl BoundarySpan {
 
     #[inline]
     fn carry(parent: Context) -> Self {
-        if Context::map_current(Context::is_telemetry_suppressed) {
-            return BoundarySpan::carry_suppressed(parent);
-        }
         let recording = match inside::carries(parent.span().span_context()) {
             true => Recording::Joined,
             false => Recording::Carried,
         };
+        if Context::map_current(Context::is_telemetry_suppressed) {
+            return BoundarySpan::carry_suppressed(&parent, recording);
+        }
         BoundarySpan::idle(parent, recording)
     }
 
     #[cold]
-    fn carry_suppressed(parent: Context) -> Self {
-        let recording = match inside::carries(parent.span().span_context()) {
-            true => Recording::Joined,
-            false => Recording::Carried,
-        };
+    fn carry_suppressed(parent: &Context, recording: Recording) -> Self {
         BoundarySpan::idle(parent.with_telemetry_suppressed(), recording)
     }
 
@@ -271,11 +267,11 @@ impl BoundarySpan {
     /// sampled goes on, and one that would begin here is none.
     pub(crate) fn passing(parent: Context) -> Self {
         if parent.span().span_context().is_valid() {
-            let carried = BoundarySpan::carry(parent);
-            return match carried.recording {
-                Recording::Joined => carried,
-                _ => BoundarySpan::idle(carried.context.clone(), Recording::Passed),
-            };
+            let mut carried = BoundarySpan::carry(parent);
+            if carried.recording != Recording::Joined {
+                carried.recording = Recording::Passed;
+            }
+            return carried;
         }
         // Sampled by nobody, so that nothing below begins a trace of its own either.
         let none = SpanContext::new(

@@ -3,7 +3,7 @@ use std::borrow::Cow;
 use opentelemetry::trace::{Link, SpanContext};
 use opentelemetry::{Key, KeyValue, Value};
 
-use crate::http::Method;
+use crate::http::{Host, Method};
 use crate::semconv;
 
 /// What a span is started with: its name, and the attributes that its sampler may look at.
@@ -56,6 +56,16 @@ impl Description {
     pub fn set_route(&mut self, route: impl Into<Value>) {
         self.has_route = true;
         self.set(semconv::HTTP_ROUTE, route);
+    }
+
+    /// Sets `server.address`, and `server.port` where one was given.
+    // Always: only there does the compiler see that the list has room.
+    #[inline(always)]
+    pub fn set_server(&mut self, Host { address, port }: Host) {
+        self.set(semconv::SERVER_ADDRESS, address);
+        if let Some(port) = port {
+            self.set(semconv::SERVER_PORT, i64::from(port));
+        }
     }
 
     /// Links the span to another, which its sampler is told, too.

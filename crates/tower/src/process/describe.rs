@@ -1,6 +1,7 @@
 //! The attributes of a server span, as the semantic conventions for HTTP name them.
 
 use std::borrow::Cow;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use http::uri::Scheme;
@@ -41,8 +42,7 @@ pub(super) fn describe<F: Framework, B>(
     let user_agent = headers.user_agent.and_then(shared_str);
     let path = StringValue::from(uri.path().to_owned());
     let query = uri.query().map(|query| StringValue::from(redact_query(query).into_owned()));
-    let peer =
-        F::peer(extensions).map(|peer| (StringValue::from(peer.ip().to_string()), peer.port()));
+    let peer = F::peer(extensions).map(told);
     let original =
         method.is_other().then(|| StringValue::from(request.method().as_str().to_owned()));
     let version = protocol_version(request.version());
@@ -58,11 +58,8 @@ pub(super) fn describe<F: Framework, B>(
     if let Some(route) = route {
         span.set_route(route);
     }
-    if let Some(Host { address, port }) = host {
-        span.set(semconv::SERVER_ADDRESS, address);
-        if let Some(port) = port {
-            span.set(semconv::SERVER_PORT, i64::from(port));
-        }
+    if let Some(host) = host {
+        span.set_server(host);
     }
     if let Some(agent) = user_agent {
         span.set(semconv::USER_AGENT_ORIGINAL, agent);
@@ -73,17 +70,28 @@ pub(super) fn describe<F: Framework, B>(
     if let Some(query) = query {
         span.set(semconv::URL_QUERY, query);
     }
-    if let Some((address, port)) = peer {
-        if more.is_none_or(|more| more.trusted_proxies == 0) {
-            span.set(semconv::CLIENT_ADDRESS, address.clone());
-        }
-        span.set(semconv::NETWORK_PEER_ADDRESS, address);
-        span.set(semconv::NETWORK_PEER_PORT, i64::from(port));
+    if let Some(peer) = peer {
+        set_peer(peer, more, &mut span);
     }
     if let Some(more) = more {
         add(more, semconv::HTTP_REQUEST_HEADER, request, &mut span);
     }
     span
+}
+
+#[inline]
+fn told(peer: SocketAddr) -> (StringValue, u16) {
+    (StringValue::from(peer.ip().to_string()), peer.port())
+}
+
+/// The peer is the client as well, where no proxy stands between.
+#[inline(always)]
+fn set_peer((address, port): (StringValue, u16), more: Option<&Arc<More>>, span: &mut Description) {
+    if more.is_none_or(|more| more.trusted_proxies == 0) {
+        span.set(semconv::CLIENT_ADDRESS, address.clone());
+    }
+    span.set(semconv::NETWORK_PEER_ADDRESS, address);
+    span.set(semconv::NETWORK_PEER_PORT, i64::from(port));
 }
 
 #[cold]
@@ -133,22 +141,14 @@ fn call<F: Framework, B>(
     let mut span = rpc::describe(method, CAPACITY);
     span.set(semconv::NETWORK_PROTOCOL_VERSION, protocol_version(request.version()));
     let headers = headers.described();
-    if let Some(Host { address, port }) = authority(request, headers.host) {
-        span.set(semconv::SERVER_ADDRESS, address);
-        if let Some(port) = port {
-            span.set(semconv::SERVER_PORT, i64::from(port));
-        }
+    if let Some(host) = authority(request, headers.host) {
+        span.set_server(host);
     }
     if let Some(agent) = headers.user_agent.and_then(shared_str) {
         span.set(semconv::USER_AGENT_ORIGINAL, agent);
     }
     if let Some(peer) = F::peer(request.extensions()) {
-        let address = StringValue::from(peer.ip().to_string());
-        if more.is_none_or(|more| more.trusted_proxies == 0) {
-            span.set(semconv::CLIENT_ADDRESS, address.clone());
-        }
-        span.set(semconv::NETWORK_PEER_ADDRESS, address);
-        span.set(semconv::NETWORK_PEER_PORT, i64::from(peer.port()));
+        set_peer(told(peer), more, &mut span);
     }
     if let Some(more) = more {
         add(more, semconv::RPC_REQUEST_HEADER, request, &mut span);
