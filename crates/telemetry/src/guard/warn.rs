@@ -65,7 +65,13 @@ fn start() -> Option<SyncSender<Message>> {
 fn write(messages: &Receiver<Message>) {
     for message in messages {
         match message {
-            Message::Line(line, dispatch) if dispatch.is::<NoSubscriber>() => tell(&line),
+            Message::Line(line, dispatch) if dispatch.is::<NoSubscriber>() => {
+                // Where nobody reads, no line: tracing would remember for others, whose
+                // subscriber is their thread's own, that nobody reads lines like this one.
+                if !dispatcher::get_default(|global| global.is::<NoSubscriber>()) {
+                    tell(&line);
+                }
+            }
             Message::Line(line, dispatch) => dispatcher::with_default(&dispatch, || tell(&line)),
             // Nobody may wait any longer.
             Message::Flush(done) => done.send(()).unwrap_or_default(),
