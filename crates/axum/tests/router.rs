@@ -16,7 +16,7 @@ use opentelemetry::Context;
 use opentelemetry::trace::{TraceContextExt, TraceId};
 use throughline_axum::{RequestBaggage, RequestSpan, ServerLayer, TraceIds, Trust};
 use throughline_core::boundary;
-use throughline_testing::Recorder;
+use throughline_testing::{Measurements, Recorder};
 use tower::ServiceExt;
 
 async fn hello() -> &'static str {
@@ -71,9 +71,14 @@ async fn a_nested_router_has_the_whole_route() {
 #[tokio::test]
 async fn a_nested_service_has_the_whole_route_from_its_own_layer() {
     let recorder = Recorder::new();
-    let users = Router::new().route("/{id}", get(hello)).layer(layer(&recorder));
-    let app = Router::new().nest_service("/users", users).layer(layer(&recorder));
+    let kept = Measurements::new();
+    let layer = || layer(&recorder).with_meter_provider(&kept);
+    let users = Router::new().route("/{id}", get(hello)).layer(layer());
+    let app = Router::new().nest_service("/users", users).layer(layer());
     request(app, "/users/42").await;
+    let expected = "http.request.method=GET http.response.status_code=200 \
+                    http.route=/users/{id} network.protocol.version=1.1 url.scheme=http: 1";
+    assert_eq!(kept.of("http.server.request.duration"), [expected]);
     // One span of two layers: the outer one has started it, the inner one has named it.
     assert_tree(&recorder, "SERVER GET /users/{id} {http.route=/users/{id}}");
 }

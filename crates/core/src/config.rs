@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use opentelemetry::metrics::MeterProvider;
 use opentelemetry::propagation::TextMapPropagator;
 use opentelemetry::trace::{SpanContext, SpanKind, TraceContextExt, Tracer, TracerProvider};
 use opentelemetry::{Context, InstrumentationScope};
@@ -10,6 +11,7 @@ use opentelemetry::{Context, InstrumentationScope};
 use crate::carrier::{ReadCarrier, WriteCarrier};
 use crate::extract::Extraction;
 use crate::inject;
+use crate::metrics::{BoundMeter, Labels, Measure, Operation};
 use crate::outcome::Outcome;
 use crate::propagation::Propagation;
 use crate::semconv;
@@ -25,6 +27,7 @@ use crate::trust::{Propagate, Trust};
 #[derive(Clone, Debug)]
 pub struct Config {
     tracer: BoundTracer,
+    meter: BoundMeter,
     propagation: Propagation,
     trust: Trust,
     admitted: Arc<[String]>,
@@ -42,7 +45,8 @@ impl Config {
             .with_schema_url(semconv::SCHEMA_URL)
             .build();
         Config {
-            tracer: BoundTracer::new(scope),
+            tracer: BoundTracer::new(scope.clone()),
+            meter: BoundMeter::new(scope),
             propagation: Propagation::default(),
             trust: Trust::default(),
             admitted: Arc::default(),
@@ -60,6 +64,31 @@ impl Config {
         <P::Tracer as Tracer>::Span: Send + Sync + 'static,
     {
         self.tracer = self.tracer.given(provider);
+        self
+    }
+
+    /// Measures with meters of `provider` instead of those of the global one.
+    ///
+    /// The global one is OpenTelemetry's own. A boundary may be built before that is set: it is
+    /// found with the first message of a process, or within 256, and then the boundary stays with
+    /// it.
+    #[must_use]
+    pub fn with_meter_provider(mut self, provider: &dyn MeterProvider) -> Self {
+        self.meter = self.meter.given(provider);
+        self
+    }
+
+    /// Counts the messages that are being handled, too: an opt-in of the conventions, of HTTP only.
+    #[must_use]
+    pub fn measure_active(mut self, measure: bool) -> Self {
+        self.meter = self.meter.opting(|opt_in| opt_in.active = measure);
+        self
+    }
+
+    /// Measures the sizes of bodies, too: an opt-in of the conventions, of HTTP only.
+    #[must_use]
+    pub fn measure_body_sizes(mut self, measure: bool) -> Self {
+        self.meter = self.meter.opting(|opt_in| opt_in.body_sizes = measure);
         self
     }
 
@@ -194,6 +223,25 @@ impl Config {
     pub fn send(&self, kind: SpanKind, describe: impl FnOnce() -> Description) -> BoundarySpan {
         let parent = Context::current();
         BoundarySpan::start(&self.tracer, self.ask_sampler, parent, kind, describe, |_| ())
+    }
+
+    /// Whether messages are measured: only then is what labels them worth to be found.
+    #[inline]
+    #[must_use]
+    pub fn is_measured(&self) -> bool {
+        self.meter.instruments().is_some()
+    }
+
+    /// Starts to measure a message, for the span that it is [given](BoundarySpan::measured) to.
+    /// `None` where nobody measures, or telemetry is suppressed.
+    pub fn measure(
+        &self,
+        operation: Operation,
+        describe: impl FnOnce(&mut Labels),
+    ) -> Option<Measure> {
+        let instruments = self.meter.instruments()?;
+        (!Context::map_current(Context::is_telemetry_suppressed))
+            .then(|| Measure::start(instruments, operation, describe))
     }
 
     /// Starts the root of a new trace, linked to the span that is current.

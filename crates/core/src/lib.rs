@@ -34,9 +34,11 @@ pub mod carrier;
 pub mod codec;
 pub mod http;
 pub mod messaging;
+pub mod metrics;
 pub mod root;
 pub mod rpc;
 pub mod semconv;
+pub mod stability;
 
 mod cache;
 mod config;

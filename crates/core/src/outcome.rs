@@ -5,6 +5,7 @@
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use crate::codec::Malformed;
+use crate::metrics;
 
 /// What an extraction found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -84,10 +85,18 @@ pub(crate) fn count_extraction(outcome: Outcome) {
         },
         Outcome::Untrusted => &UNTRUSTED,
     };
-    counter.fetch_add(1, Relaxed);
+    count(counter);
 }
 
 pub(crate) fn count_injection(had_trace: bool) {
     let counter = if had_trace { &INJECTED } else { &NOTHING_TO_INJECT };
-    counter.fetch_add(1, Relaxed);
+    count(counter);
+}
+
+#[inline]
+fn count(counter: &AtomicU64) {
+    // Now and then, and with the first message, which costs nothing where it is counted anyway.
+    if counter.fetch_add(1, Relaxed).is_multiple_of(256) {
+        metrics::look();
+    }
 }

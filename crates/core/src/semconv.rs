@@ -1,4 +1,4 @@
-//! Every attribute name Throughline writes or reads, and the schema they belong to.
+//! Every name of an attribute or a metric that Throughline writes or reads, and their schema.
 //!
 //! The names are those of the OpenTelemetry semantic conventions 1.45. They live here and
 //! nowhere else, so that a renamed attribute is one changed line. The marks of Throughline's
@@ -85,6 +85,42 @@ pub const MESSAGING_CLIENT_ID: &str = "messaging.client.id";
 pub const KAFKA_OFFSET: &str = "kafka.offset";
 /// `true` on the span of a record without a payload.
 pub const KAFKA_MESSAGE_TOMBSTONE: &str = "kafka.message.tombstone";
+
+/// What [`RPC_SYSTEM_NAME`] was called before; see [`stability`](crate::stability).
+pub const OLD_RPC_SYSTEM: &str = "rpc.system";
+/// The service of [`RPC_METHOD`], before they were one.
+pub const OLD_RPC_SERVICE: &str = "rpc.service";
+/// The number that [`RPC_STATUS_CODE`] was before it was a word.
+pub const OLD_RPC_GRPC_STATUS_CODE: &str = "rpc.grpc.status_code";
+/// What [`RPC_REQUEST_HEADER`] was called before.
+pub const OLD_RPC_REQUEST_METADATA: &str = "rpc.grpc.request.metadata";
+/// What [`RPC_RESPONSE_HEADER`] was called before.
+pub const OLD_RPC_RESPONSE_METADATA: &str = "rpc.grpc.response.metadata";
+
+/// A metric: how long requests took that came in, in seconds.
+pub const HTTP_SERVER_REQUEST_DURATION: &str = "http.server.request.duration";
+/// A metric: how many requests are being answered.
+pub const HTTP_SERVER_ACTIVE_REQUESTS: &str = "http.server.active_requests";
+/// A metric: the bytes of requests that came in.
+pub const HTTP_SERVER_REQUEST_BODY_SIZE: &str = "http.server.request.body.size";
+/// A metric: the bytes of their responses.
+pub const HTTP_SERVER_RESPONSE_BODY_SIZE: &str = "http.server.response.body.size";
+/// A metric: how long requests took that went out, in seconds.
+pub const HTTP_CLIENT_REQUEST_DURATION: &str = "http.client.request.duration";
+/// A metric: how many requests are waited for.
+pub const HTTP_CLIENT_ACTIVE_REQUESTS: &str = "http.client.active_requests";
+/// A metric: the bytes of requests that went out.
+pub const HTTP_CLIENT_REQUEST_BODY_SIZE: &str = "http.client.request.body.size";
+/// A metric: the bytes of their responses.
+pub const HTTP_CLIENT_RESPONSE_BODY_SIZE: &str = "http.client.response.body.size";
+/// A metric: how long calls took that came in, in seconds.
+pub const RPC_SERVER_CALL_DURATION: &str = "rpc.server.call.duration";
+/// A metric: how long calls took that went out, in seconds.
+pub const RPC_CLIENT_CALL_DURATION: &str = "rpc.client.call.duration";
+/// What [`RPC_SERVER_CALL_DURATION`] was before, in milliseconds.
+pub const OLD_RPC_SERVER_DURATION: &str = "rpc.server.duration";
+/// What [`RPC_CLIENT_CALL_DURATION`] was before, in milliseconds.
+pub const OLD_RPC_CLIENT_DURATION: &str = "rpc.client.duration";
 
 /// The name of a service.
 pub const SERVICE_NAME: &str = "service.name";

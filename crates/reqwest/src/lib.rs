@@ -31,6 +31,8 @@
 //! | no response | Error | `connect`, `timeout`, `redirect`, `body`, … |
 //! | the request is dropped: the caller has given up | unset | `cancelled` |
 //!
+//! With [`end_with_body`](ClientMiddleware::end_with_body) it ends with the body instead.
+//!
 //! # What is not told
 //!
 //! User and password of a URL and the values of the query keys that the semantic conventions list

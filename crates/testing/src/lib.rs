@@ -40,6 +40,8 @@
 //! returns an error and doesn't panic. Code that uses OpenTelemetry's global provider runs in
 //! [`Recorder::scope`].
 //!
+//! What is measured is read from [`Measurements`].
+//!
 //! # Conform
 //!
 //! [`battery`] asks of a boundary all that the Context Law asks of it. Each boundary crate runs it
@@ -58,11 +60,13 @@ pub mod battery;
 mod convert;
 #[cfg(any(feature = "embedded-collector", feature = "embedded-kafka"))]
 pub mod embedded;
+mod measurements;
 mod recorder;
 pub mod tree;
 mod wait;
 
 pub use assertions::Failure;
+pub use measurements::Measurements;
 pub use recorder::{Provider, RecordedSpan, RecordedTracer, Recorder};
 pub use throughline_lineage as lineage;
 pub use wait::TimedOut;

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use http::{Extensions, Uri};
+use opentelemetry::metrics::MeterProvider;
 use opentelemetry::propagation::TextMapPropagator;
 use opentelemetry::trace::{Tracer, TracerProvider};
 use throughline_core::Propagate;
@@ -84,6 +85,13 @@ impl ClientLayer {
         <P::Tracer as Tracer>::Span: Send + Sync + 'static,
     {
         ClientLayer(self.0.with_tracer_provider(provider))
+    }
+
+    /// Measures with meters of `provider` instead of those of the global one; see
+    /// [`Config::with_meter_provider`](throughline_core::Config::with_meter_provider).
+    #[must_use]
+    pub fn with_meter_provider(self, provider: &dyn MeterProvider) -> Self {
+        ClientLayer(self.0.with_meter_provider(provider))
     }
 
     /// Speaks `propagator` instead of the global one.

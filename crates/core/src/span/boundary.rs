@@ -9,6 +9,7 @@ use opentelemetry::{Context, ContextGuard, Key, KeyValue, Value};
 use super::handle::{Boundary, Failure, State, error_type};
 use super::{Description, Process, inside};
 use crate::http::redact_text;
+use crate::metrics::{Direction, Measure};
 use crate::propagation::fresh;
 use crate::semconv;
 use crate::tracer::{BoundTracer, is_new};
@@ -66,6 +67,10 @@ use crate::tracer::{BoundTracer, is_new};
 pub struct BoundarySpan {
     context: Context,
     recording: Recording,
+    /// Whether the message is measured, by what its context holds.
+    measured: Option<Direction>,
+    /// Whether it is recording, or measured: what is asked most.
+    observed: bool,
     panicked: bool,
 }
 
@@ -128,19 +133,23 @@ impl End {
     }
 
     fn say_why(self, span: &SpanRef<'_>) {
-        let error_type = match self {
-            End::Completed => return,
-            End::Failed { error_type, description } => {
-                span.set_status(Status::Error { description });
-                error_type
-            }
-            End::Cancelled => Cow::Borrowed(semconv::CANCELLED),
-            End::Panicked => {
-                span.set_status(Status::error("the handler panicked"));
-                Cow::Borrowed(semconv::PANIC)
-            }
-        };
+        let Some(error_type) = self.error_type() else { return };
         span.set_attribute(KeyValue::new(semconv::ERROR_TYPE, error_type));
+        match self {
+            End::Completed | End::Cancelled => {}
+            End::Failed { description, .. } => span.set_status(Status::Error { description }),
+            End::Panicked => span.set_status(Status::error("the handler panicked")),
+        }
+    }
+
+    /// The value of `error.type`; `None` where there is none.
+    pub(crate) fn error_type(&self) -> Option<Cow<'static, str>> {
+        match self {
+            End::Completed => None,
+            End::Failed { error_type, .. } => Some(error_type.clone()),
+            End::Cancelled => Some(Cow::Borrowed(semconv::CANCELLED)),
+            End::Panicked => Some(Cow::Borrowed(semconv::PANIC)),
+        }
     }
 
     /// [`End::Failed`], with the type of an error, `_OTHER` for one behind `dyn Error`.
@@ -248,7 +257,7 @@ impl BoundarySpan {
         } else {
             (context.with_value(State::new(context.clone(), request, has_route)), Recording::Shared)
         };
-        BoundarySpan { context, recording, panicked: false }
+        BoundarySpan { context, recording, measured: None, observed: true, panicked: false }
     }
 
     /// Joins a message whose span an outer layer holds. It carries that span's context wherever it
@@ -313,7 +322,7 @@ impl BoundarySpan {
     }
 
     fn idle(context: Context, recording: Recording) -> Self {
-        BoundarySpan { context, recording, panicked: false }
+        BoundarySpan { context, recording, measured: None, observed: false, panicked: false }
     }
 
     /// The context of the message: what a handler runs in, and what is injected.
@@ -347,7 +356,7 @@ impl BoundarySpan {
 
     /// The cheap handle for an extension of the message, by which a second layer finds that the
     /// message was judged already; `None` where the sender's own context goes on, which a second
-    /// layer finds in the message itself.
+    /// layer finds in the message itself, and nothing is measured.
     #[inline]
     #[must_use]
     pub fn handle(&self) -> Option<Boundary> {
@@ -357,7 +366,57 @@ impl BoundarySpan {
             self.recording,
             Recording::Shared | Recording::Dropped | Recording::Empty | Recording::Passed
         );
-        is_news.then(|| Boundary::of(self.context.clone()))
+        (is_news || self.measured.is_some()).then(|| Boundary::of(self.context.clone()))
+    }
+
+    /// Measures the message as well: to the span's end, or to where that would be. Handlers reach
+    /// the measurement through the context, as they do the span.
+    #[cold]
+    pub fn measured(&mut self, measure: Measure) {
+        let direction = measure.direction();
+        self.context = measure.in_context(&self.context);
+        self.measured = Some(direction);
+        self.observed = true;
+    }
+
+    /// The measurement of a message that has not ended.
+    #[inline]
+    #[must_use]
+    pub fn measure(&self) -> Option<&Measure> {
+        match self.measured {
+            None => None,
+            Some(direction) => Measure::of(&self.context, direction),
+        }
+    }
+
+    /// Whether anybody learns how the message ends: by a span that is recorded, or by a measurement.
+    #[inline]
+    #[must_use]
+    pub fn is_observed(&self) -> bool {
+        self.observed
+    }
+
+    /// Whether the message is carried inside of an outer layer's boundary, which measures it, too.
+    #[must_use]
+    pub fn is_joined(&self) -> bool {
+        matches!(self.recording, Recording::Joined | Recording::Apart)
+    }
+
+    /// Sets an attribute of the span, and of what is measured: one of a bounded set.
+    #[inline]
+    pub fn tell(&self, key: &'static str, value: impl Into<Value>) {
+        match self.measured {
+            None => self.set_attribute(key, value),
+            Some(_) => self.tell_both(key, value.into()),
+        }
+    }
+
+    #[cold]
+    fn tell_both(&self, key: &'static str, value: Value) {
+        self.set_attribute(key, value.clone());
+        if let Some(measure) = self.measure() {
+            measure.tell(key, value);
+        }
     }
 
     /// Sets an attribute, one that isn't set yet: OpenTelemetry keeps doubles.
@@ -385,6 +444,8 @@ impl BoundarySpan {
     pub fn fail_as(&self, failure: &Failure) {
         if self.is_recording() {
             Boundary::of(self.context.clone()).fail_as(failure);
+        } else if let Some(measure) = self.measure() {
+            measure.fail(failure.error_type());
         }
     }
 
@@ -455,12 +516,27 @@ impl BoundarySpan {
     /// the first call ends it.
     #[inline]
     pub fn finish(&mut self, end: End) {
-        if self.is_recording() {
+        if self.observed {
             self.close(end);
         }
     }
 
+    #[cold]
+    fn finish_measure(&mut self, end: &End) {
+        if let Some(measure) = self.measure() {
+            measure.end(end);
+        }
+        self.measured = None;
+    }
+
     fn close(&mut self, end: End) {
+        self.observed = false;
+        if self.measured.is_some() {
+            self.finish_measure(&end);
+            if !self.is_recording() {
+                return;
+            }
+        }
         let recording = std::mem::replace(&mut self.recording, Recording::Ended);
         let span = self.context.span();
         match self.context.get::<State>() {
@@ -500,6 +576,8 @@ pub struct Entered {
 impl Drop for BoundarySpan {
     #[inline]
     fn drop(&mut self) {
-        self.finish(if self.panicked { End::Panicked } else { End::Cancelled });
+        if self.observed {
+            self.close(if self.panicked { End::Panicked } else { End::Cancelled });
+        }
     }
 }

@@ -8,6 +8,7 @@ use opentelemetry::trace::{SpanContext, SpanRef, Status, TraceContextExt};
 use opentelemetry::{Context, Key, KeyValue, Value};
 
 use crate::http::redact_text;
+use crate::metrics::{Direction, Measure};
 use crate::semconv;
 
 /// What the owner of a boundary span and its handles share, as a value in the span's context.
@@ -84,6 +85,10 @@ impl Failure {
     pub fn new<E: Error + ?Sized>(error: &E) -> Self {
         Failure { error_type: error_type::<E>(), chain: error_chain(error) }
     }
+
+    pub(crate) fn error_type(&self) -> &'static str {
+        self.error_type
+    }
 }
 
 /// A handle to the span of the message that is being handled, for the handler's own facts.
@@ -137,6 +142,10 @@ impl Boundary {
         self.context.get()
     }
 
+    fn measure(&self) -> Option<&Measure> {
+        Measure::of(&self.context, Direction::Inbound)
+    }
+
     /// The ids of the span, `None` where the handle does nothing.
     #[must_use]
     pub fn span_context(&self) -> Option<SpanContext> {
@@ -153,7 +162,10 @@ impl Boundary {
     /// has a span of its own.
     #[must_use]
     pub fn has_ended(&self) -> bool {
-        self.state().is_some_and(|state| state.ended.load(Relaxed))
+        match self.state() {
+            Some(state) => state.ended.load(Relaxed),
+            None => self.measure().is_some_and(Measure::has_ended),
+        }
     }
 
     /// Sets an attribute of the span.
@@ -178,6 +190,9 @@ impl Boundary {
     /// The same, for an error that is gone by now.
     pub fn fail_as(&self, failure: &Failure) {
         let Failure { error_type: name, chain } = failure;
+        if let Some(measure) = self.measure() {
+            measure.fail(name);
+        }
         let is_first = self.state().is_none_or(|state| {
             state.settle(|span| {
                 span.set_attribute(KeyValue::new(semconv::ERROR_TYPE, *name));
@@ -195,14 +210,21 @@ impl Boundary {
     }
 
     /// Names the span after the route of its request, which only an inner layer may know; the
-    /// first call holds.
+    /// first call holds. What is measured of the request is told it as well, where the name is one
+    /// that is written in the program: of others there may be any number.
     ///
     /// For boundary crates. `describe` yields the name and the route.
-    pub fn refine_route<N, R>(&self, describe: impl FnOnce() -> (N, R))
+    pub fn refine_route<N, R>(&self, describe: impl Fn() -> (N, R))
     where
         N: Into<Cow<'static, str>>,
         R: Into<Value>,
     {
+        if let Some(measure) = self.measure() {
+            measure.refine(semconv::HTTP_ROUTE, || {
+                let (name, route) = describe();
+                matches!(name.into(), Cow::Borrowed(_)).then(|| route.into())
+            });
+        }
         let Some(state) = self.state().filter(|state| !state.has_route) else { return };
         let mut name = None;
         let route = state.refined.get_or_init(|| {

@@ -4,6 +4,7 @@
 #![allow(clippy::expect_used, clippy::panic)]
 
 mod attributes;
+mod bodies;
 mod ends;
 mod headers;
 mod propagate;

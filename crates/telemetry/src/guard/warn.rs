@@ -68,7 +68,7 @@ fn write(messages: &Receiver<Message>) {
             Message::Line(line, dispatch) if dispatch.is::<NoSubscriber>() => {
                 // Where nobody reads, no line: tracing would remember for others, whose
                 // subscriber is their thread's own, that nobody reads lines like this one.
-                if !dispatcher::get_default(|global| global.is::<NoSubscriber>()) {
+                if !dispatcher::get_default(Dispatch::is::<NoSubscriber>) {
                     tell(&line);
                 }
             }

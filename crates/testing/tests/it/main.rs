@@ -10,6 +10,7 @@ mod battery;
 mod collector;
 #[cfg(feature = "embedded-kafka")]
 mod kafka;
+mod metrics;
 mod recorder;
 mod scope;
 mod tree;

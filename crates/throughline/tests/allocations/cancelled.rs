@@ -10,7 +10,7 @@ use axum::http::{HeaderMap, HeaderValue, Request, Response, header};
 use bytes::Bytes;
 use http_body::{Body, Frame};
 use throughline::tower::ServerLayer;
-use throughline_testing::Recorder;
+use throughline_testing::{Measurements, Recorder};
 use tower::{Layer, Service, service_fn};
 
 use super::{Decision, provider};
@@ -186,9 +186,10 @@ fn plans(seed: u64) -> Vec<Plan> {
 fn a_request_that_is_given_up_anywhere_ends_once_and_says_so() {
     let seed = std::env::var("SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(7);
     let plans = plans(seed);
-    let recorder = Recorder::new();
-    let layer = ServerLayer::new().with_tracer_provider(&recorder.provider());
+    let (recorder, kept) = (Recorder::new(), Measurements::new());
+    let layer = measured(ServerLayer::new(), &kept).with_tracer_provider(&recorder.provider());
     round(&layer, &plans);
+    assert_measured(&kept, &plans);
     recorder.assert_all_ended();
     assert!(recorder.ended_twice().is_empty());
     // The first poll of an exchange is what begins it.
@@ -208,11 +209,37 @@ fn a_request_that_is_given_up_anywhere_ends_once_and_says_so() {
     assert!(calls.clone().count() > 0 && calls.clone().all(|span| told(&span)));
 }
 
+fn measured(layer: ServerLayer, kept: &Measurements) -> ServerLayer {
+    layer.with_meter_provider(kept).measure_active_requests(true).measure_body_sizes(true)
+}
+
+/// Each of them once, sampled or not, and none is active any longer.
+fn assert_measured(kept: &Measurements, plans: &[Plan]) {
+    let count = |metric: &str, with: &str| -> usize {
+        let lines = kept.of(metric);
+        let lines = lines.iter().filter(|line| line.contains(with));
+        lines.map(|line| line.rsplit_once(": ").unwrap().1.parse::<usize>().unwrap()).sum()
+    };
+    let begun = |is_call| {
+        let begun = plans.iter().filter(move |plan| plan.polls > 0 && plan.is_call == is_call);
+        (begun.clone().count(), begun.filter(|plan| !plan.ends()).count())
+    };
+    for (is_call, metric) in
+        [(false, "http.server.request.duration"), (true, "rpc.server.call.duration")]
+    {
+        let found = (count(metric, ""), count(metric, "error.type=cancelled"));
+        assert_eq!(found, begun(is_call), "{metric}: {:?}", kept.of(metric));
+    }
+    let active = ["http.request.method=POST url.scheme=http: 0"];
+    assert_eq!(kept.of("http.server.active_requests"), active);
+}
+
 #[test]
 fn requests_that_are_given_up_leave_nothing() {
     let plans = plans(11);
     let (provider, ended) = provider(Decision::Sampled);
-    let layer = ServerLayer::new().with_tracer_provider(&provider);
+    let kept = Measurements::new();
+    let layer = measured(ServerLayer::new(), &kept).with_tracer_provider(&provider);
     round(&layer, &plans);
     let before = ended.0.load(std::sync::atomic::Ordering::Relaxed);
     let measured = allocation_counter::measure(|| round(&layer, &plans));

@@ -285,3 +285,35 @@ async fn a_handler_says_why_it_failed() {
     )
     .await;
 }
+
+#[tokio::test]
+async fn calls_are_measured_on_both_sides() {
+    let mut rig = Rig::new().await;
+    for told in ["hello", "again", "fail:5:no such order"] {
+        drop(rig.client.unary(Request::new(text(told))).await);
+    }
+    let stream = rig.client.server_stream(text("a")).await.expect("an answer").into_inner();
+    assert!(rig.kept.of("rpc.client.call.duration").iter().all(|it| !it.contains("Stream")));
+    assert_eq!(stream.collect::<Vec<_>>().await.len(), 3);
+    rig.recorder.wait_all_ended(Duration::from_secs(10)).await.expect("an end");
+    let calls = |error: &str, server: &str| {
+        let call = |error: &str, method, code, count| {
+            format!(
+                "{error}rpc.method=test.v1.Echo/{method} rpc.status_code={code} \
+                 rpc.system.name=grpc{server}: {count}"
+            )
+        };
+        let mut all = vec![
+            call(error, "Unary", "NOT_FOUND", 1),
+            call("", "ServerStream", "OK", 1),
+            call("", "Unary", "OK", 2),
+        ];
+        all.sort();
+        all
+    };
+    let address = format!(" server.address=127.0.0.1 server.port={}", rig.port);
+    let sent = calls("error.type=NOT_FOUND ", &address);
+    assert_eq!(rig.kept.of("rpc.client.call.duration"), sent);
+    // What is the caller's fault is none of the server's.
+    assert_eq!(rig.kept.of("rpc.server.call.duration"), calls("", ""));
+}

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use opentelemetry::Context;
 use opentelemetry::trace::{TraceContextExt, TraceId};
-use throughline_testing::Recorder;
+use throughline_testing::{Measurements, Recorder};
 use throughline_tonic::{ClientLayer, ServerLayer};
 use tokio_stream::wrappers::TcpListenerStream;
 use tokio_stream::{Stream, StreamExt};
@@ -227,6 +227,7 @@ impl Client {
 /// A server on a socket, a client of it, and the spans of both.
 pub(crate) struct Rig {
     pub(crate) recorder: Recorder,
+    pub(crate) kept: Measurements,
     pub(crate) client: Client,
     pub(crate) echo: Echo,
     pub(crate) port: u16,
@@ -244,11 +245,12 @@ impl Rig {
         layer: impl FnOnce(ServerLayer) -> ServerLayer,
         server: impl FnOnce(Server) -> Server,
     ) -> Self {
-        let recorder = Recorder::new();
+        let (recorder, kept) = (Recorder::new(), Measurements::new());
         let echo = Echo::default();
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let port = listener.local_addr().expect("an address").port();
-        let layer = layer(ServerLayer::new().with_tracer_provider(&recorder.provider()));
+        let layer = layer(ServerLayer::new().with_tracer_provider(&recorder.provider()))
+            .with_meter_provider(&kept);
         let serve = server(Server::builder())
             .layer(layer)
             .add_service(echo.clone())
@@ -257,9 +259,11 @@ impl Rig {
         tokio::spawn(serve);
         let endpoint = Endpoint::from_shared(format!("http://127.0.0.1:{port}")).expect("a URI");
         let channel = endpoint.connect_lazy();
-        let layer = ClientLayer::for_endpoint(&endpoint).with_tracer_provider(&recorder.provider());
+        let layer = ClientLayer::for_endpoint(&endpoint)
+            .with_tracer_provider(&recorder.provider())
+            .with_meter_provider(&kept);
         let client = Client(tonic::client::Grpc::new(layer.layer(channel)));
-        Rig { recorder, client, echo, port }
+        Rig { recorder, kept, client, echo, port }
     }
 
     /// A channel to another port of this machine.

@@ -83,10 +83,15 @@ impl<B: Body> Body for ResponseBody<B> {
             this.inner.set(None);
         }
         span.exit(entered);
-        if span.is_recording()
+        if span.is_observed()
             && let Poll::Ready(frame) = &frame
         {
             let Rest { left, status, exchange } = this.rest;
+            if let Some(measure) = span.measure()
+                && let Some(Ok(frame)) = frame
+            {
+                measure.count(frame.data_ref().map_or(0, |data| data.remaining() as u64));
+            }
             match frame {
                 Some(Err(_)) => span.finish(End::failed_with::<B::Error>()),
                 frame if exchange.is_rpc() => {

@@ -95,7 +95,7 @@ fn set_peer((address, port): (StringValue, u16), more: Option<&Arc<More>>, span:
 }
 
 #[cold]
-fn add<B>(more: &More, prefix: &str, request: &Request<B>, span: &mut Description) {
+fn add<B>(more: &More, prefix: &'static str, request: &Request<B>, span: &mut Description) {
     let headers = request.headers();
     if let Some(address) = client_address(headers, more.trusted_proxies) {
         span.set(semconv::CLIENT_ADDRESS, address);
@@ -119,25 +119,7 @@ fn call<F: Framework, B>(
     exchange: &mut Exchange,
     aside: &mut Option<Box<Aside>>,
 ) -> Description {
-    let path = request.uri().path();
-    let listed = more.and_then(|more| more.methods.as_ref());
-    let is_listed = listed.is_some_and(|listed| listed.contains(rpc::called(path)));
-    let method = match is_listed {
-        true => Some(rpc::keep(path, Side::Server)),
-        false if listed.is_some() => None,
-        false => rpc::method(path, Side::Server).map(Cow::Borrowed),
-    };
-    *exchange = Exchange::Answered;
-    if method.is_none() {
-        let route = F::route(request.extensions());
-        let asked = semantics::method(request.method());
-        aside.get_or_insert_default().asked = Some(Asked {
-            path: path.into(),
-            is_listed: listed.is_some(),
-            scheme: scheme(request.uri().scheme()),
-            route: route.map(|route| semantics::route(asked, route)),
-        });
-    }
+    let method = called::<F, B>(request, more, exchange, aside);
     let mut span = rpc::describe(method, CAPACITY);
     span.set(semconv::NETWORK_PROTOCOL_VERSION, protocol_version(request.version()));
     let headers = headers.described();
@@ -156,9 +138,40 @@ fn call<F: Framework, B>(
     span
 }
 
+/// The method of a call, where it is known: else what is asked for is kept for the answer, which
+/// may show what it was.
+pub(super) fn called<F: Framework, B>(
+    request: &Request<B>,
+    more: Option<&Arc<More>>,
+    exchange: &mut Exchange,
+    aside: &mut Option<Box<Aside>>,
+) -> Option<Cow<'static, str>> {
+    let path = request.uri().path();
+    let listed = more.and_then(|more| more.methods.as_ref());
+    let is_listed = listed.is_some_and(|listed| listed.contains(rpc::called(path)));
+    let method = match is_listed {
+        true => Some(rpc::keep(path, Side::Server)),
+        false if listed.is_some() => None,
+        false => rpc::method(path, Side::Server).map(Cow::Borrowed),
+    };
+    *exchange = Exchange::Answered;
+    if method.is_none() {
+        let route = F::route(request.extensions());
+        let asked = semantics::method(request.method());
+        aside.get_or_insert_default().asked = Some(Asked {
+            path: path.into(),
+            is_listed: listed.is_some(),
+            scheme: scheme(request.uri().scheme()),
+            version: protocol_version(request.version()),
+            route: route.map(|route| semantics::route(asked, route)),
+        });
+    }
+    method
+}
+
 /// Origin-form targets, all of HTTP/1, don't tell their scheme. TLS ends before most services,
 /// so `http` is what such a request came by.
-fn scheme(scheme: Option<&Scheme>) -> &'static str {
+pub(super) fn scheme(scheme: Option<&Scheme>) -> &'static str {
     if scheme == Some(&Scheme::HTTPS) { "https" } else { "http" }
 }
 

@@ -6,6 +6,7 @@ use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use http_body::Body;
 use throughline_core::http::Route;
+use throughline_core::metrics::{Measure, Operation};
 use throughline_core::rpc::{self, Code, Side};
 use throughline_core::{BoundarySpan, End, Failure, semconv};
 
@@ -73,7 +74,7 @@ impl Exchange {
     pub(crate) fn answered<B: Body>(self, response: &Response<B>, span: &mut BoundarySpan) -> Rest {
         let exchange = self.once_answered(response);
         let left = match exchange {
-            _ if !span.is_recording() => UNKNOWN,
+            _ if !span.is_observed() => UNKNOWN,
             Exchange::Served { is_head } => exchange.told(response, is_head, span),
             _ => exchange.answered_otherwise(response, span),
         };
@@ -87,7 +88,7 @@ impl Exchange {
             Exchange::Served { is_head } => self.told(response, is_head, span),
             Exchange::Sent { ends_with_body, is_head } => {
                 let version = throughline_core::http::protocol_version(response.version());
-                span.set_attribute(semconv::NETWORK_PROTOCOL_VERSION, version);
+                span.tell(semconv::NETWORK_PROTOCOL_VERSION, version);
                 let left = self.told(response, is_head, span);
                 if !ends_with_body {
                     span.finish(end_of(status, self));
@@ -119,6 +120,9 @@ impl Exchange {
         let status = response.status();
         let exact = response.body().size_hint().exact();
         span.set_attribute(semconv::HTTP_RESPONSE_STATUS_CODE, i64::from(status.as_u16()));
+        if let Some(measure) = span.measure() {
+            self.measure_head(response, measure);
+        }
         // A body that has something to come needn't be asked whether it is at its end.
         let is_over = || exact.is_none_or(|left| left == 0) && response.body().is_end_stream();
         if status.is_server_error() {
@@ -129,6 +133,21 @@ impl Exchange {
             span.finish(end_of(status, self));
         }
         exact.or_else(|| content_length(response.headers())).unwrap_or(UNKNOWN)
+    }
+}
+
+impl Exchange {
+    #[cold]
+    fn measure_head<B: Body>(self, response: &Response<B>, measure: &Measure) {
+        let status = i64::from(response.status().as_u16());
+        measure.tell(semconv::HTTP_RESPONSE_STATUS_CODE, status);
+        match self {
+            Exchange::Sent { ends_with_body: false, .. } => {
+                let exact = response.body().size_hint().exact();
+                measure.response_size(exact.or_else(|| content_length(response.headers())));
+            }
+            _ => measure.start_counting(),
+        }
     }
 }
 
@@ -146,6 +165,7 @@ pub(crate) struct Asked {
     /// Whether the methods that there are were listed, and this isn't one of them.
     pub(super) is_listed: bool,
     pub(super) scheme: &'static str,
+    pub(super) version: &'static str,
     pub(super) route: Option<Route>,
 }
 
@@ -163,13 +183,17 @@ impl Asked {
 
     /// Nobody here knows calls: it was a request as any other.
     fn was_http(self, span: &BoundarySpan) {
-        span.set_attribute(semconv::HTTP_REQUEST_METHOD, "POST");
+        if let Some(measure) = span.measure() {
+            measure.becomes(Operation::HttpServer);
+            measure.tell(semconv::NETWORK_PROTOCOL_VERSION, self.version);
+        }
+        span.tell(semconv::HTTP_REQUEST_METHOD, "POST");
         span.set_attribute(semconv::URL_PATH, String::from(self.path));
-        span.set_attribute(semconv::URL_SCHEME, self.scheme);
+        span.tell(semconv::URL_SCHEME, self.scheme);
         match self.route {
             Some(Route { name, route }) => {
                 span.set_name(name);
-                span.set_attribute(semconv::HTTP_ROUTE, route);
+                span.tell(semconv::HTTP_ROUTE, route);
             }
             None => span.set_name("POST"),
         }
@@ -211,8 +235,8 @@ pub(super) fn graded(
     headers: Option<&HeaderMap>,
     span: &mut BoundarySpan,
 ) {
-    if span.is_recording() {
-        span.set_attribute(semconv::RPC_STATUS_CODE, code.as_str());
+    if span.is_observed() {
+        rpc::tell_code(code, span);
         span.finish(code.end(exchange.is_client(), headers));
     }
 }
@@ -221,7 +245,7 @@ pub(super) fn graded(
 #[cold]
 pub(super) fn abandoned(span: &BoundarySpan) {
     if !span.has_panicked() {
-        span.set_attribute(semconv::RPC_STATUS_CODE, Code::Cancelled.as_str());
+        rpc::tell_code(Code::Cancelled, span);
     }
 }
 
@@ -234,7 +258,7 @@ pub(super) fn is_grpc(headers: &HeaderMap) -> bool {
 }
 
 /// What the head promises of a body that doesn't know its own length, as a proxy's doesn't.
-fn content_length(headers: &HeaderMap) -> Option<u64> {
+pub(super) fn content_length(headers: &HeaderMap) -> Option<u64> {
     headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 

@@ -2,6 +2,7 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 
 use http::HeaderName;
+use opentelemetry::metrics::MeterProvider;
 use opentelemetry::propagation::TextMapPropagator;
 use opentelemetry::trace::{Tracer, TracerProvider};
 use throughline_core::{Boundary, Config, Trust};
@@ -245,6 +246,27 @@ impl<F: Framework> HttpServerLayer<F> {
         <P::Tracer as Tracer>::Span: Send + Sync + 'static,
     {
         self.map(|config| config.with_tracer_provider(provider))
+    }
+
+    /// Measures with meters of `provider` instead of those of the global one; see
+    /// [`Config::with_meter_provider`].
+    #[must_use]
+    pub fn with_meter_provider(self, provider: &dyn MeterProvider) -> Self {
+        self.map(|config| config.with_meter_provider(provider))
+    }
+
+    /// Counts the requests that are being answered, `http.server.active_requests`, too. How long they take
+    /// is measured wherever there is a provider of meters.
+    #[must_use]
+    pub fn measure_active_requests(self, measure: bool) -> Self {
+        self.map(|config| config.measure_active(measure))
+    }
+
+    /// Measures bodies, `http.server.request.body.size` and `http.server.response.body.size`, too: a
+    /// request's by its `content-length`, a response's by what was sent.
+    #[must_use]
+    pub fn measure_body_sizes(self, measure: bool) -> Self {
+        self.map(|config| config.measure_body_sizes(measure))
     }
 
     /// Speaks `propagator` instead of the global one.

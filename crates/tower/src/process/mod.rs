@@ -8,6 +8,7 @@ mod forwarded;
 mod framework;
 mod future;
 mod layer;
+mod measure;
 mod more;
 mod service;
 mod settings;

@@ -8,7 +8,7 @@ use http::{Extensions, HeaderMap, HeaderName, HeaderValue, Request, Response, St
 use opentelemetry::trace::TraceContextExt;
 use opentelemetry::{Array, Key, StringValue, Value};
 use throughline_core::http::is_secret_header;
-use throughline_core::{Boundary, BoundarySpan, Description, semconv};
+use throughline_core::{Boundary, BoundarySpan, Description, semconv, stability};
 
 use super::Framework;
 use super::settings::{Decides, RequestInfo};
@@ -87,8 +87,10 @@ impl More {
         if span.is_recording() {
             let prefix =
                 if rpc { semconv::RPC_RESPONSE_HEADER } else { semconv::HTTP_RESPONSE_HEADER };
-            for (key, value) in self.response_headers.of(prefix, response.headers()) {
-                span.add(key, value);
+            for prefix in prefixes(prefix) {
+                for (key, value) in self.response_headers.of(prefix, response.headers()) {
+                    span.add(key, value);
+                }
             }
         }
         if let (Some(on_response), Some(handle)) = (&self.on_response, recorded(span)) {
@@ -113,6 +115,16 @@ fn recorded(span: &BoundarySpan) -> Option<Boundary> {
     if span.is_recording() { span.handle() } else { None }
 }
 
+/// What the names of headers are appended to, the older one too where that is wanted.
+fn prefixes(prefix: &'static str) -> impl Iterator<Item = &'static str> {
+    let older = match prefix {
+        semconv::RPC_REQUEST_HEADER => Some(semconv::OLD_RPC_REQUEST_METADATA),
+        semconv::RPC_RESPONSE_HEADER => Some(semconv::OLD_RPC_RESPONSE_METADATA),
+        _ => None,
+    };
+    std::iter::once(prefix).chain(older.filter(|_| stability::tells_old_rpc()))
+}
+
 /// Headers that are recorded.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Captured(Vec<HeaderName>);
@@ -131,9 +143,16 @@ impl Captured {
         }
     }
 
-    pub(super) fn describe(&self, prefix: &str, headers: &HeaderMap, span: &mut Description) {
-        for (key, value) in self.of(prefix, headers) {
-            span.add(key, value);
+    pub(super) fn describe(
+        &self,
+        prefix: &'static str,
+        headers: &HeaderMap,
+        span: &mut Description,
+    ) {
+        for prefix in prefixes(prefix) {
+            for (key, value) in self.of(prefix, headers) {
+                span.add(key, value);
+            }
         }
     }
 

@@ -11,6 +11,7 @@ use tower_service::Service;
 
 use super::describe::{describe, is_call};
 use super::exchange::{Aside, Exchange};
+use super::measure::measure;
 use super::settings::Settings;
 use super::{Framework, RequestInfo, ResponseBody, ResponseFuture};
 use crate::extract::RequestHeaders;
@@ -84,7 +85,14 @@ where
                     let expect_parent = self.settings.expects_parent::<F, _>(&request);
                     let describe =
                         || describe::<F, _>(&request, &headers, more, &mut exchange, &mut aside);
-                    config.receive_expecting(extraction, expect_parent, SpanKind::Server, describe)
+                    let kind = SpanKind::Server;
+                    let mut span =
+                        config.receive_expecting(extraction, expect_parent, kind, describe);
+                    if config.is_measured() {
+                        let (aside, span) = (&mut aside, &mut span);
+                        measure::<F, _>(config, &request, more, &mut exchange, aside, span);
+                    }
+                    span
                 }
             }
         };

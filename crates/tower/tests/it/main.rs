@@ -6,5 +6,6 @@ mod bodies;
 mod client;
 mod config;
 mod layers;
+mod metrics;
 mod more;
 mod spans;

@@ -3,6 +3,7 @@ use std::sync::Arc;
 
 use http::Uri;
 use http::uri::Authority;
+use opentelemetry::metrics::MeterProvider;
 use opentelemetry::propagation::TextMapPropagator;
 use opentelemetry::trace::{Tracer, TracerProvider};
 use throughline_core::http::Host;
@@ -133,6 +134,28 @@ impl ClientLayer {
         <P::Tracer as Tracer>::Span: Send + Sync + 'static,
     {
         self.map(|config| config.with_tracer_provider(provider))
+    }
+
+    /// Measures with meters of `provider` instead of those of the global one; see
+    /// [`Config::with_meter_provider`].
+    #[must_use]
+    pub fn with_meter_provider(self, provider: &dyn MeterProvider) -> Self {
+        self.map(|config| config.with_meter_provider(provider))
+    }
+
+    /// Counts the requests that are waited for, `http.client.active_requests`, too. How long they take
+    /// is measured wherever there is a provider of meters.
+    #[must_use]
+    pub fn measure_active_requests(self, measure: bool) -> Self {
+        self.map(|config| config.measure_active(measure))
+    }
+
+    /// Measures bodies, `http.client.request.body.size` and `http.client.response.body.size`, too: a
+    /// request's by its `content-length`, a response's by its own, or by what came where the span
+    /// [ends with the body](Self::end_with_body).
+    #[must_use]
+    pub fn measure_body_sizes(self, measure: bool) -> Self {
+        self.map(|config| config.measure_body_sizes(measure))
     }
 
     /// Speaks `propagator` instead of the global one.

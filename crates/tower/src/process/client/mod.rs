@@ -2,6 +2,7 @@
 
 mod describe;
 mod layer;
+mod measure;
 mod service;
 
 pub use layer::ClientLayer;

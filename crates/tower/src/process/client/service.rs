@@ -10,6 +10,7 @@ use tower_service::Service;
 
 use super::describe::describe;
 use super::layer::Settings;
+use super::measure::measure;
 use crate::inject::OutgoingHeaders;
 use crate::process::exchange::Exchange;
 use crate::process::{ResponseBody, ResponseFuture};
@@ -76,7 +77,10 @@ where
                 config.inject_as(span.context(), &mut headers, propagate);
             }
         }
-        if span.is_carried() {
+        if config.is_measured() {
+            measure(config, &mut request, target.as_ref(), &mut exchange, &mut span);
+        }
+        if span.is_carried() && span.measure().is_none() {
             let future = Some(self.inner.call(request));
             return ResponseFuture {
                 future,

@@ -1,38 +1,17 @@
-//! What every gRPC boundary says of a call, as the
-//! [semantic conventions](https://opentelemetry.io/docs/specs/semconv/rpc/grpc/) have it.
-
 use std::borrow::Cow;
-use std::collections::HashSet;
 use std::fmt;
-use std::sync::{Mutex, PoisonError};
 
 use ::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
-use opentelemetry::{StringValue, Value};
 use percent_encoding::percent_decode;
 
-use crate::cache::Table;
 use crate::http::redact_text;
-use crate::semconv;
-use crate::span::{BoundarySpan, Description, End};
-
-/// The value of [`semconv::RPC_SYSTEM_NAME`].
-pub const GRPC: &str = "grpc";
+use crate::span::End;
 
 /// Where the status of a call stands: in the trailers, or in the headers of a response that has
 /// nothing else.
 const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 
 const GRPC_MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
-
-/// The name of a span whose method isn't known.
-const UNKNOWN_METHOD: &str = "grpc";
-
-/// How many methods are kept for ever. A server has fewer, and only those are kept that it has
-/// answered.
-const MAX_KNOWN: usize = 4096;
-
-/// A longer name is no method of anybody's.
-const MAX_NAME: usize = 256;
 
 /// The status of a call, one of [the seventeen](https://grpc.io/docs/guides/status-codes/).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -75,7 +54,7 @@ pub enum Code {
 }
 
 impl Code {
-    const ALL: [(Code, &str); 17] = [
+    pub(super) const ALL: [(Code, &str); 17] = [
         (Code::Ok, "OK"),
         (Code::Cancelled, "CANCELLED"),
         (Code::Unknown, "UNKNOWN"),
@@ -121,7 +100,7 @@ impl Code {
         }
     }
 
-    /// The value of [`semconv::RPC_STATUS_CODE`].
+    /// The value of [`RPC_STATUS_CODE`](crate::semconv::RPC_STATUS_CODE).
     #[must_use]
     pub fn as_str(self) -> &'static str {
         Code::ALL[self as usize].1
@@ -179,116 +158,5 @@ impl Code {
 impl fmt::Display for Code {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
-    }
-}
-
-/// The name of a method as it was called: `orders.v1.Orders/Place` of the path
-/// `/orders.v1.Orders/Place`.
-#[must_use]
-pub fn called(path: &str) -> &str {
-    path.strip_prefix('/').unwrap_or(path)
-}
-
-/// A method as telemetry may name it: one that is known, by a name that costs no allocation.
-///
-/// Anybody can call what there isn't, and make up its name: that is neither the name of a span nor
-/// the value of an attribute that has few.
-#[must_use]
-pub fn method(path: &str, side: Side) -> Option<&'static str> {
-    side.known(called(path))
-}
-
-/// Who knows a method: what a process calls it doesn't serve.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Side {
-    /// It knows the methods that it has answered itself, and not somebody before it.
-    Server,
-    /// It knows what it calls, which is written in its program.
-    Client,
-}
-
-/// Keeps the name of a method that is known to this side; what it is called from now on.
-#[must_use]
-pub fn keep(path: &str, side: Side) -> Cow<'static, str> {
-    let called = called(path);
-    match side.known(called).or_else(|| side.keep(called)) {
-        Some(name) => Cow::Borrowed(name),
-        None => Cow::Owned(called.to_owned()),
-    }
-}
-
-type Names = Mutex<Option<HashSet<&'static str>>>;
-
-static SERVED: Names = Mutex::new(None);
-static CALLED: Names = Mutex::new(None);
-
-thread_local! {
-    static RECENTLY_SERVED: Table<&'static str, 32> = const { Table::new() };
-    static RECENTLY_CALLED: Table<&'static str, 32> = const { Table::new() };
-}
-
-impl Side {
-    fn known(self, called: &str) -> Option<&'static str> {
-        let (names, recent) = match self {
-            Side::Server => (&SERVED, &RECENTLY_SERVED),
-            Side::Client => (&CALLED, &RECENTLY_CALLED),
-        };
-        Table::get(recent, called.as_bytes(), || {
-            let names = names.lock().unwrap_or_else(PoisonError::into_inner);
-            names.as_ref()?.get(called).copied()
-        })
-    }
-
-    #[cold]
-    fn keep(self, called: &str) -> Option<&'static str> {
-        let names = match self {
-            Side::Server => &SERVED,
-            Side::Client => &CALLED,
-        };
-        let mut names = names.lock().unwrap_or_else(PoisonError::into_inner);
-        let names = names.get_or_insert_default();
-        let is_few = names.len() < MAX_KNOWN && called.len() <= MAX_NAME;
-        if let Some(name) = names.get(called) {
-            return Some(name);
-        }
-        is_few.then(|| {
-            let name: &'static str = String::leak(called.to_owned());
-            names.insert(name);
-            name
-        })
-    }
-}
-
-/// The span of a call, with room for `capacity` attributes: of a method, or of one that isn't known
-/// yet, which [`told`] or [`untold`] names later.
-#[must_use]
-pub fn describe(method: Option<Cow<'static, str>>, capacity: usize) -> Description {
-    let name = method.clone().unwrap_or(Cow::Borrowed(UNKNOWN_METHOD));
-    let mut span = Description::new(name, capacity);
-    span.set(semconv::RPC_SYSTEM_NAME, GRPC);
-    if let Some(method) = method {
-        span.set(semconv::RPC_METHOD, value(method));
-    }
-    span
-}
-
-/// Tells of which method a call was, once that is known.
-pub fn told(method: Cow<'static, str>, span: &BoundarySpan) {
-    span.set_name(method.clone());
-    span.set_attribute(semconv::RPC_METHOD, value(method));
-}
-
-/// Tells that a call was of a method that isn't one of the server's, or may be none.
-pub fn untold(path: &str, span: &BoundarySpan) {
-    let called = called(path);
-    let called = &called[..called.floor_char_boundary(MAX_NAME)];
-    span.set_attribute(semconv::RPC_METHOD, semconv::OTHER);
-    span.set_attribute(semconv::RPC_METHOD_ORIGINAL, called.to_owned());
-}
-
-fn value(name: Cow<'static, str>) -> Value {
-    match name {
-        Cow::Borrowed(name) => Value::String(StringValue::from(name)),
-        Cow::Owned(name) => Value::from(name),
     }
 }

@@ -1,20 +1,20 @@
-//! The life of a request's span.
-
-use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use http::Extensions;
 use opentelemetry::Context;
+use opentelemetry::metrics::MeterProvider;
 use opentelemetry::propagation::TextMapPropagator;
 use opentelemetry::trace::{SpanKind, Tracer, TracerProvider};
 use reqwest::redirect::Policy;
 use reqwest::{Request, Response, Url};
 use reqwest_middleware::{Error, Middleware, Next};
 use throughline_core::http::{Host, UrlTemplate, describe_sent, host, protocol_version};
-use throughline_core::{BoundarySpan, Config, Description, End, Propagate, error_chain, semconv};
+use throughline_core::{BoundarySpan, Config, Description, End, Propagate, semconv};
 
+use super::measure::measure;
+use super::{body, end};
 use crate::inject::RequestHeaders;
 use crate::redirect;
 
@@ -26,6 +26,7 @@ pub(crate) type Decides = Arc<dyn Fn(&Url) -> Propagate + Send + Sync>;
 pub struct ClientMiddleware {
     config: Arc<Config>,
     propagate_to: Option<Decides>,
+    ends_with_body: bool,
 }
 
 impl fmt::Debug for ClientMiddleware {
@@ -48,7 +49,7 @@ impl ClientMiddleware {
     #[must_use]
     pub fn new() -> Self {
         let config = Config::new(env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"));
-        ClientMiddleware { config: Arc::new(config), propagate_to: None }
+        ClientMiddleware { config: Arc::new(config), propagate_to: None, ends_with_body: false }
     }
 
     fn map(self, change: impl FnOnce(Config) -> Config) -> Self {
@@ -90,6 +91,18 @@ impl ClientMiddleware {
         redirect::policy(self.propagate_to.clone())
     }
 
+    /// Ends the span of a request with the body of its response: once it was read, or has failed,
+    /// or was dropped, which is `cancelled` unless all of it was there. With the head of the
+    /// response unless told otherwise.
+    ///
+    /// Errors of the body then tell of themselves by their causes: what was
+    /// [`is_decode`](reqwest::Error::is_decode) is the cause of one that
+    /// [`is_body`](reqwest::Error::is_body).
+    #[must_use]
+    pub fn end_with_body(self, ends_with_body: bool) -> Self {
+        ClientMiddleware { ends_with_body, ..self }
+    }
+
     /// Asks the sampler even where the current span is not sampled; see [`Config::ask_sampler`].
     #[must_use]
     pub fn ask_sampler(self, ask: bool) -> Self {
@@ -105,6 +118,28 @@ impl ClientMiddleware {
         <P::Tracer as Tracer>::Span: Send + Sync + 'static,
     {
         self.map(|config| config.with_tracer_provider(provider))
+    }
+
+    /// Measures with meters of `provider` instead of those of the global one; see
+    /// [`Config::with_meter_provider`].
+    #[must_use]
+    pub fn with_meter_provider(self, provider: &dyn MeterProvider) -> Self {
+        self.map(|config| config.with_meter_provider(provider))
+    }
+
+    /// Counts the requests that are waited for, `http.client.active_requests`, too. How long they
+    /// take is measured wherever there is a provider of meters.
+    #[must_use]
+    pub fn measure_active_requests(self, measure: bool) -> Self {
+        self.map(|config| config.measure_active(measure))
+    }
+
+    /// Measures bodies, `http.client.request.body.size` and `http.client.response.body.size`, too:
+    /// those whose length is known before they are sent, or read. With
+    /// [`end_with_body`](Self::end_with_body) what comes is counted.
+    #[must_use]
+    pub fn measure_body_sizes(self, measure: bool) -> Self {
+        self.map(|config| config.measure_body_sizes(measure))
     }
 
     /// Speaks `propagator` instead of the global one.
@@ -136,18 +171,21 @@ impl Middleware for ClientMiddleware {
             }
             return next.run(request, extensions).await;
         }
-        let span = self.config.send(SpanKind::Client, || describe(&request, extensions));
+        let mut span = self.config.send(SpanKind::Client, || describe(&request, extensions));
         let mut headers = RequestHeaders(request.headers_mut());
         match propagate {
             None => self.config.inject(span.context(), &mut headers),
             Some(propagate) => self.config.inject_as(span.context(), &mut headers, propagate),
         }
-        if span.is_carried() {
+        if self.config.is_measured() {
+            measure(&self.config, &request, extensions, &mut span);
+        }
+        if span.is_carried() && span.measure().is_none() {
             return next.run(request, extensions).await;
         }
         // In a block: the call that makes the future is in the context as well.
         let done = span.process(async { next.run(request, &mut *extensions).await }).await;
-        ended(done, extensions)
+        ended(done, extensions, self.ends_with_body)
     }
 }
 
@@ -159,28 +197,32 @@ struct Attempts(u32);
 fn ended(
     (result, span): (Result<Response, Error>, BoundarySpan),
     extensions: &mut Extensions,
+    ends_with_body: bool,
 ) -> Result<Response, Error> {
     let end = match &result {
         Ok(response) => {
             let status = response.status();
-            span.set_attribute(semconv::HTTP_RESPONSE_STATUS_CODE, i64::from(status.as_u16()));
-            let version = protocol_version(response.version());
-            span.set_attribute(semconv::NETWORK_PROTOCOL_VERSION, version);
-            if status.is_client_error() || status.is_server_error() {
-                End::failed(status.as_str().to_owned())
-            } else {
-                End::Completed
-            }
+            span.tell(semconv::HTTP_RESPONSE_STATUS_CODE, i64::from(status.as_u16()));
+            span.tell(semconv::NETWORK_PROTOCOL_VERSION, protocol_version(response.version()));
+            end::of_status(status)
         }
-        Err(error) => failed(error),
+        Err(error) => end::of_failed(error),
     };
     if end != End::Completed {
         // A middleware further out may try again. Only then: it costs an allocation.
         let Attempts(before) = extensions.get().copied().unwrap_or(Attempts(0));
         extensions.insert(Attempts(before + 1));
     }
-    span.end(end);
-    result
+    match result {
+        Ok(response) if ends_with_body => Ok(body::ends_with(response, span)),
+        result => {
+            if let (Ok(response), Some(measure)) = (&result, span.measure()) {
+                measure.response_size(response.content_length());
+            }
+            span.end(end);
+            result
+        }
+    }
 }
 
 /// Room for the attributes below and the three at the end.
@@ -190,8 +232,8 @@ fn describe(request: &Request, extensions: &Extensions) -> Description {
     let url = request.url();
     let mut span =
         describe_sent(request.method(), url.as_str(), extensions.get::<UrlTemplate>(), CAPACITY);
-    if let Some(host) = url.host_str().and_then(|name| host(name.as_bytes())) {
-        span.set_server(Host { port: url.port_or_known_default(), ..host });
+    if let Some(host) = server(url) {
+        span.set_server(host);
     }
     if let Some(Attempts(before)) = extensions.get() {
         span.set(semconv::HTTP_REQUEST_RESEND_COUNT, i64::from(*before));
@@ -199,27 +241,7 @@ fn describe(request: &Request, extensions: &Extensions) -> Description {
     span
 }
 
-/// Names the kind of an error. Its own text is left out, because it tells the whole URL; what
-/// caused it is told.
-fn failed(error: &Error) -> End {
-    let Error::Reqwest(error) = error else { return End::failed(semconv::OTHER) };
-    let kind = if error.is_timeout() {
-        "timeout"
-    } else if error.is_connect() {
-        "connect"
-    } else if error.is_redirect() {
-        "redirect"
-    } else if error.is_body() {
-        "body"
-    } else if error.is_decode() {
-        "decode"
-    } else if error.is_builder() {
-        "builder"
-    } else if error.is_request() {
-        "request"
-    } else {
-        semconv::OTHER
-    };
-    let description = std::error::Error::source(error).map(|cause| error_chain(cause).into());
-    End::Failed { error_type: Cow::Borrowed(kind), description: description.unwrap_or_default() }
+pub(super) fn server(url: &Url) -> Option<Host> {
+    let found = host(url.host_str()?.as_bytes())?;
+    Some(Host { port: url.port_or_known_default(), ..found })
 }

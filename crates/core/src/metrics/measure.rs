@@ -1,0 +1,217 @@
+use std::fmt;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use opentelemetry::{Context, KeyValue, Value};
+
+use super::instruments::{Instruments, Operation, Set};
+use super::labels::Labels;
+use crate::semconv;
+use crate::span::End;
+
+/// The measurement of one message, shared by whoever learns something of it: a router further in
+/// knows the route.
+#[derive(Clone)]
+pub struct Measure(Arc<Shared>);
+
+/// Which message of a context: what is sent for a message has its context as well.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Direction {
+    Inbound,
+    Outbound,
+}
+
+struct Inbound(Measure);
+
+struct Outbound(Measure);
+
+struct Shared {
+    started: Instant,
+    instruments: Arc<Instruments>,
+    told: Mutex<Told>,
+    has_ended: AtomicBool,
+    /// The bytes of the response, and one more: nought until somebody counts.
+    counted: AtomicU64,
+}
+
+struct Told {
+    operation: Operation,
+    labels: Labels,
+    /// How many of the labels were there at the start, which is what active messages are told by.
+    active: usize,
+    request_size: Option<u64>,
+    response_size: Option<u64>,
+}
+
+impl fmt::Debug for Measure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let told = self.told();
+        f.debug_struct("Measure")
+            .field("operation", &told.operation)
+            .field("labels", &told.labels.all())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Measure {
+    /// From now on. The labels that `describe` sets are also those of the active messages.
+    pub(crate) fn start(
+        instruments: &Arc<Instruments>,
+        operation: Operation,
+        describe: impl FnOnce(&mut Labels),
+    ) -> Self {
+        let mut labels = Labels::new();
+        describe(&mut labels);
+        if let Some(active) = &instruments.of(operation).active {
+            active.add(1, labels.all());
+        }
+        let active = labels.len();
+        Measure(Arc::new(Shared {
+            started: Instant::now(),
+            instruments: Arc::clone(instruments),
+            told: Mutex::new(Told {
+                operation,
+                labels,
+                active,
+                request_size: None,
+                response_size: None,
+            }),
+            has_ended: AtomicBool::new(false),
+            counted: AtomicU64::new(0),
+        }))
+    }
+
+    pub(crate) fn direction(&self) -> Direction {
+        match self.told().operation {
+            Operation::HttpServer | Operation::RpcServer => Direction::Inbound,
+            Operation::HttpClient | Operation::RpcClient => Direction::Outbound,
+        }
+    }
+
+    /// `context`, with this measurement for whoever handles the message in it.
+    pub(crate) fn in_context(self, context: &Context) -> Context {
+        match self.direction() {
+            Direction::Inbound => context.with_value(Inbound(self)),
+            Direction::Outbound => context.with_value(Outbound(self)),
+        }
+    }
+
+    /// The measurement of the message that `context` is of.
+    pub(crate) fn of(context: &Context, direction: Direction) -> Option<&Measure> {
+        match direction {
+            Direction::Inbound => context.get().map(|Inbound(measure)| measure),
+            Direction::Outbound => context.get().map(|Outbound(measure)| measure),
+        }
+    }
+
+    fn told(&self) -> MutexGuard<'_, Told> {
+        self.0.told.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether the message is through.
+    #[must_use]
+    pub fn has_ended(&self) -> bool {
+        self.0.has_ended.load(Relaxed)
+    }
+
+    /// Sets a label: of a bounded set, whoever calls.
+    pub fn tell(&self, key: &'static str, value: impl Into<Value>) {
+        self.told().labels.set(key, value);
+    }
+
+    /// Whether it is labelled so already.
+    fn has(&self, key: &str) -> bool {
+        self.told().labels.get(key).is_some()
+    }
+
+    /// Says why the message fails, as its handler knows it: the first call holds, over what the
+    /// boundary would say at the end, too.
+    pub(crate) fn fail(&self, error_type: &'static str) {
+        self.refine(semconv::ERROR_TYPE, || Some(error_type.into()));
+    }
+
+    /// Sets a label that isn't set yet: whoever is further out knows it first.
+    pub fn refine(&self, key: &'static str, value: impl FnOnce() -> Option<Value>) {
+        if !self.has(key)
+            && let Some(value) = value()
+        {
+            self.told().labels.set_first(key, value);
+        }
+    }
+
+    /// It was something else, which shows only later: the labels of what it seemed to be are gone.
+    pub fn becomes(&self, operation: Operation) {
+        let mut told = self.told();
+        self.leave(&told);
+        told.operation = operation;
+        told.labels = Labels::new();
+        told.active = 0;
+    }
+
+    /// How many bytes were sent, where that is known.
+    pub fn request_size(&self, bytes: Option<u64>) {
+        self.told().request_size = bytes;
+    }
+
+    /// How many bytes came back, where the head of the response says it.
+    pub fn response_size(&self, bytes: Option<u64>) {
+        self.told().response_size = bytes;
+    }
+
+    /// From now on the bytes of the response are counted.
+    pub fn start_counting(&self) {
+        self.0.counted.store(1, Relaxed);
+    }
+
+    /// So many more went by.
+    #[inline]
+    pub fn count(&self, bytes: u64) {
+        self.0.counted.fetch_add(bytes, Relaxed);
+    }
+
+    fn set<'a>(&'a self, told: &Told) -> &'a Set {
+        self.0.instruments.of(told.operation)
+    }
+
+    fn leave(&self, told: &Told) {
+        // None of the labels of the start has changed where there were any.
+        if told.active > 0
+            && let Some(active) = &self.set(told).active
+        {
+            active.add(-1, &told.labels.all()[..told.active]);
+        }
+    }
+
+    /// Once: later calls do nothing.
+    pub(crate) fn end(&self, end: &End) {
+        if self.0.has_ended.swap(true, Relaxed) {
+            return;
+        }
+        let elapsed = self.0.started.elapsed().as_secs_f64();
+        let mut told = self.told();
+        self.leave(&told);
+        if let Some(error_type) = end.error_type() {
+            told.labels.set_first(semconv::ERROR_TYPE, error_type);
+        }
+        let set = self.set(&told);
+        let labels = told.labels.all();
+        set.duration.record(elapsed, labels);
+        if let Some(old) = &set.old_duration {
+            old.record(elapsed * 1_000.0, &older(&told.labels));
+        }
+        if let (Some(size), Some(bytes)) = (&set.request_size, told.request_size) {
+            size.record(bytes, labels);
+        }
+        let counted = self.0.counted.load(Relaxed).checked_sub(1);
+        if let (Some(size), Some(bytes)) = (&set.response_size, counted.or(told.response_size)) {
+            size.record(bytes, labels);
+        }
+    }
+}
+
+/// The labels of a call by the names that were before.
+#[cold]
+fn older(labels: &Labels) -> Vec<KeyValue> {
+    crate::rpc::older(|key| labels.get(key).cloned())
+}

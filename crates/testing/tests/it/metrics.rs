@@ -1,0 +1,75 @@
+//! Meters: bound late, and labels that have an end.
+
+use opentelemetry::trace::SpanKind;
+use throughline_core::http::Host;
+use throughline_core::metrics::Operation;
+use throughline_core::{Config, Description, End, semconv};
+use throughline_testing::Measurements;
+
+const OUT: &str = "http.client.request.duration";
+
+fn send(config: &Config, host: &str) {
+    let mut span = config.send(SpanKind::Client, || Description::new("GET", 1));
+    let host = Host { address: host.into(), port: None };
+    if let Some(measure) = config.measure(Operation::HttpClient, |labels| labels.set_server(&host))
+    {
+        span.measured(measure);
+    }
+    span.end(End::Completed);
+}
+
+#[test]
+fn a_program_that_calls_hosts_without_end_measures_them_as_others() {
+    let kept = Measurements::new();
+    let config = Config::new("test", "1").with_meter_provider(&kept);
+    for number in 0..1_000 {
+        send(&config, &format!("host{number}.example"));
+    }
+    let series = kept.of(OUT);
+    assert_eq!(series.len(), 257);
+    assert!(series.contains(&"server.address=_OTHER: 744".to_owned()), "{series:?}");
+    // Those that were first keep their names.
+    send(&config, "host0.example");
+    assert!(kept.of(OUT).contains(&"server.address=host0.example: 2".to_owned()));
+}
+
+#[test]
+fn a_measurement_ends_once_and_keeps_its_first_reason() {
+    let kept = Measurements::new();
+    let config = Config::new("test", "1").with_meter_provider(&kept);
+    let mut span = config.send(SpanKind::Client, || Description::new("GET", 1));
+    let measure = config.measure(Operation::HttpClient, |labels| {
+        labels.set(semconv::HTTP_REQUEST_METHOD, "GET");
+    });
+    span.measured(measure.expect("a provider was given"));
+    span.finish(End::failed("503"));
+    span.finish(End::Panicked);
+    drop(span);
+    assert_eq!(kept.of(OUT), ["error.type=503 http.request.method=GET: 1"]);
+}
+
+#[test]
+fn a_boundary_finds_the_global_meters_that_are_set_after_it_was_made() {
+    let (early, given) = (Config::new("test", "1"), Measurements::new());
+    send(&early, "early.example");
+    assert!(!early.is_measured(), "there is no provider yet");
+    let kept = Measurements::new();
+    opentelemetry::global::set_meter_provider(kept.clone());
+    let found = (0..256).find(|_| {
+        early.inject(&opentelemetry::Context::new(), &mut Vec::<(String, String)>::new());
+        early.is_measured()
+    });
+    assert!(found.is_some(), "it wasn't found within 256 messages");
+    // Nobody has to look again.
+    assert!(Config::new("another", "1").is_measured());
+    let own = Config::new("test", "1").with_meter_provider(&given);
+    let measure = own.measure(Operation::HttpServer, |_| ()).expect("measured");
+    let mut span =
+        own.receive(own.extract(&Vec::<(String, String)>::new()), SpanKind::Server, || {
+            Description::new("GET", 1)
+        });
+    span.measured(measure);
+    span.end(End::Completed);
+    assert_eq!(given.of("http.server.request.duration"), [": 1"]);
+    assert!(kept.of("http.server.request.duration").is_empty(), "what was given is preferred");
+}
