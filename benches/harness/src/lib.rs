@@ -15,6 +15,12 @@
 pub mod client;
 #[cfg(feature = "kafka")]
 pub mod kafka;
+#[cfg(feature = "metrics")]
+pub mod meters;
+#[cfg(any(feature = "rpc", feature = "server"))]
+pub mod noop;
+#[cfg(feature = "rpc")]
+pub mod rpc;
 #[cfg(feature = "server")]
 pub mod server;
 pub mod spans;
@@ -57,7 +63,7 @@ enum Command {
 /// Enough to see whether each request gets a span, and only one.
 const CHECKED: u64 = 3;
 
-#[cfg(any(feature = "client", feature = "server", feature = "kafka"))]
+#[cfg(any(feature = "client", feature = "server", feature = "kafka", feature = "rpc"))]
 fn arguments() -> Result<(Mode, Command), String> {
     let mut args = std::env::args().skip(1);
     let mode = match args.next().as_deref() {
@@ -143,7 +149,7 @@ fn exit(outcome: Result<(), String>) -> ExitCode {
 }
 
 /// The context in a `traceparent`.
-#[cfg(any(feature = "client", feature = "kafka"))]
+#[cfg(any(feature = "client", feature = "kafka", feature = "rpc"))]
 fn traceparent(value: &str) -> Result<spans::Seen, String> {
     use opentelemetry::{SpanId, TraceFlags, TraceId};
     let [_, trace, span, flags] = value.split('-').collect::<Vec<_>>()[..] else {
@@ -156,7 +162,7 @@ fn traceparent(value: &str) -> Result<spans::Seen, String> {
     parse().map_err(|e: std::num::ParseIntError| format!("{value}: {e}"))
 }
 
-#[cfg(any(feature = "client", feature = "server"))]
+#[cfg(any(feature = "client", feature = "rpc", feature = "server"))]
 fn runtime() -> Result<tokio::runtime::Runtime, String> {
     tokio::runtime::Builder::new_current_thread().build().map_err(|e| e.to_string())
 }

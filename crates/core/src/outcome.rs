@@ -75,6 +75,7 @@ pub fn outcomes() -> Outcomes {
     }
 }
 
+#[inline]
 pub(crate) fn count_extraction(outcome: Outcome) {
     let counter = match outcome {
         Outcome::Continued => &CONTINUED,
@@ -88,6 +89,7 @@ pub(crate) fn count_extraction(outcome: Outcome) {
     count(counter);
 }
 
+#[inline]
 pub(crate) fn count_injection(had_trace: bool) {
     let counter = if had_trace { &INJECTED } else { &NOTHING_TO_INJECT };
     count(counter);

@@ -149,6 +149,12 @@ impl Measure {
         told.active = 0;
     }
 
+    /// Whether anybody wants to know the sizes of bodies.
+    #[must_use]
+    pub fn is_sized(&self) -> bool {
+        self.set(&self.told()).request_size.is_some()
+    }
+
     /// How many bytes were sent, where that is known.
     pub fn request_size(&self, bytes: Option<u64>) {
         self.told().request_size = bytes;

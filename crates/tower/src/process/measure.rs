@@ -40,7 +40,9 @@ pub(super) fn measure<F: Framework, B>(
     if !exchange.is_rpc() {
         measure.tell(semconv::NETWORK_PROTOCOL_VERSION, protocol_version(request.version()));
         measure.refine(semconv::HTTP_ROUTE, || bounded::<F, B>(request));
-        measure.request_size(content_length(request.headers()));
+        if measure.is_sized() {
+            measure.request_size(content_length(request.headers()));
+        }
     }
     span.measured(measure);
 }

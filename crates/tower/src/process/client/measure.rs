@@ -49,7 +49,7 @@ pub(super) fn measure<B>(
         }
     });
     let Some(measure) = measure else { return };
-    if !exchange.is_rpc() {
+    if measure.is_sized() {
         measure.request_size(content_length(request.headers()));
     }
     request.extensions_mut().insert(Sent(measure.clone()));
