@@ -1,6 +1,6 @@
 # Parts are installed once, for all trees, into a folder that names the version. Each part says in
-# parts/ what it is made of: PART_id, PART_needs, PART_needs_to_install, and PART_install, which
-# fills the folder that it is called in.
+# parts/ or peers/ what it is made of: PART_id, PART_needs (peers have none), PART_needs_to_install,
+# and PART_install, which fills the folder that it is called in.
 # shellcheck shell=bash disable=SC2154,SC2034,SC2030,SC2031 # what another file sets or uses
 
 # home PART: where it is, or will be.
@@ -18,7 +18,7 @@ install_parts() {
   # Before anything is built: who lacks something should hear of it now.
   need "the stack" setpriv util-linux
   for part in "$@"; do
-    "${part}_needs"
+    ! declare -F "${part}_needs" >/dev/null || "${part}_needs"
     [ -d "$(home "$part")" ] || "${part}_needs_to_install"
   done
   # All at once: where one waits for the network, another has the processor. With job control, so
@@ -66,6 +66,16 @@ maven() {
     mvn -q -B -f "$work/pom.xml" "-P$1" "-Dpart.version=$2" "-DoutputDirectory=$PWD" \
       dependency:copy-dependencies
 }
+
+# need_venv PART: Debian has Python without what makes a venv.
+need_venv() {
+  need "$1" python3 "Python 3"
+  python3 -c "import ensurepip, venv" 2>/dev/null ||
+    fail "$prerequisite_missing" "$1 needs Python's venv, which Debian calls python3-venv"
+}
+
+# venv FOLDER: without what the user has told pip for his own packages, but for where they come from.
+venv() { python3 -m venv "$1" && export PIP_DISABLE_PIP_VERSION_CHECK=1 PYTHONNOUSERSITE=1; }
 
 # built COMMAND…: the same bytes on every machine, whatever its user has set for his own builds.
 built() { env GOFLAGS="-trimpath -buildvcs=false" GOWORK=off CGO_ENABLED=0 "$@"; }

@@ -91,6 +91,7 @@ start_here() {
     mkdir "$state/$part" || return
     "${part}_start"
   done
+  for part in "${chosen_peers[@]}"; do "${part}_export"; done
   while [ ${#waiting[@]} -gt 0 ]; do
     next=()
     for part in "${waiting[@]}"; do
@@ -116,7 +117,7 @@ start_here() {
 
 run() {
   local pid status part
-  install_parts "${chosen[@]}"
+  install_parts "${chosen[@]}" "${chosen_peers[@]}"
   begin
   start
   # A group of its own, so that all of it can be told to stop; and, as job control gives it, with
@@ -141,7 +142,7 @@ run() {
 
 up() {
   local part
-  install_parts "${chosen[@]}"
+  install_parts "${chosen[@]}" "${chosen_peers[@]}"
   begin
   start
   if [ -n "$env_file" ]; then
@@ -152,7 +153,8 @@ up() {
     print_exports
   fi
   say "up; Ctrl-C stops everything"
-  wait -n "${pids[@]}"
+  # Of peers alone nothing runs that could end: then we wait for what ends with us.
+  if [ ${#pids[@]} -gt 0 ]; then wait -n "${pids[@]}"; else wait "$watchdog"; fi
   for part in "${chosen[@]}"; do
     kill -0 "${pids[$part]}" 2>/dev/null || ended "$part"
   done
