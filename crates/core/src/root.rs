@@ -24,7 +24,7 @@ use std::fmt;
 use opentelemetry::trace::SpanKind;
 use opentelemetry::{Context, Value};
 
-use crate::semconv;
+use crate::semconv::{self, replaced};
 
 /// The kind of a span.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -194,10 +194,16 @@ impl<'a> Facts<'a> {
             match name {
                 semconv::THROUGHLINE_ROOT => facts.declared = !value.is_false(),
                 semconv::THROUGHLINE_PARENT_EXPECTED => facts.parent_expected = value.is_true(),
-                semconv::HTTP_REQUEST_METHOD => facts.http = true,
-                semconv::RPC_SYSTEM_NAME => facts.rpc_system = value.as_str(),
-                semconv::MESSAGING_SYSTEM_NAME => facts.messaging_system = value.as_str(),
-                semconv::MESSAGING_OPERATION_TYPE => facts.messaging_operation = value.as_str(),
+                semconv::HTTP_REQUEST_METHOD | replaced::HTTP_METHOD => facts.http = true,
+                semconv::RPC_SYSTEM_NAME | replaced::RPC_SYSTEM => {
+                    facts.rpc_system = value.as_str();
+                }
+                semconv::MESSAGING_SYSTEM_NAME | replaced::MESSAGING_SYSTEM => {
+                    facts.messaging_system = value.as_str();
+                }
+                semconv::MESSAGING_OPERATION_TYPE | replaced::MESSAGING_OPERATION => {
+                    facts.messaging_operation = value.as_str();
+                }
                 _ => {}
             }
         }
@@ -240,7 +246,8 @@ impl<'a> Facts<'a> {
         }
         match self.messaging_system {
             Some("kafka") => Some(Class::Kafka),
-            Some("aws.sqs") => Some(Class::Sqs),
+            // The second as it was called before.
+            Some("aws.sqs" | "aws_sqs") => Some(Class::Sqs),
             _ => None,
         }
     }
@@ -388,6 +395,21 @@ mod tests {
         for kind in [Kind::Internal, Kind::Client, Kind::Producer] {
             assert_eq!(facts(kind, [http, kafka]).class(), Class::Task, "{kind}");
         }
+    }
+
+    /// As the instrumentation of other languages, and proxies, have them still.
+    #[test]
+    fn spans_of_others_are_judged_by_names_that_were_replaced() {
+        let method = (replaced::HTTP_METHOD, Attribute::Str("POST"));
+        let grpc = (replaced::RPC_SYSTEM, Attribute::Str("grpc"));
+        let of = |system| (replaced::MESSAGING_SYSTEM, Attribute::Str(system));
+        assert_eq!(facts(Kind::Server, [method]).class(), Class::Http);
+        assert_eq!(facts(Kind::Server, [grpc]).class(), Class::Grpc);
+        assert_eq!(facts(Kind::Consumer, [of("kafka")]).class(), Class::Kafka);
+        assert_eq!(facts(Kind::Consumer, [of("aws_sqs")]).class(), Class::Sqs);
+        let receive = (replaced::MESSAGING_OPERATION, Attribute::Str("receive"));
+        let verdict = facts(Kind::Client, [receive]).judge();
+        assert_eq!(verdict, Verdict::Allowed(Allowed::ReceiveOrSettle));
     }
 
     #[test]

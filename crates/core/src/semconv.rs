@@ -86,17 +86,6 @@ pub const KAFKA_OFFSET: &str = "kafka.offset";
 /// `true` on the span of a record without a payload.
 pub const KAFKA_MESSAGE_TOMBSTONE: &str = "kafka.message.tombstone";
 
-/// What [`RPC_SYSTEM_NAME`] was called before; see [`stability`](crate::stability).
-pub const OLD_RPC_SYSTEM: &str = "rpc.system";
-/// The service of [`RPC_METHOD`], before they were one.
-pub const OLD_RPC_SERVICE: &str = "rpc.service";
-/// The number that [`RPC_STATUS_CODE`] was before it was a word.
-pub const OLD_RPC_GRPC_STATUS_CODE: &str = "rpc.grpc.status_code";
-/// What [`RPC_REQUEST_HEADER`] was called before.
-pub const OLD_RPC_REQUEST_METADATA: &str = "rpc.grpc.request.metadata";
-/// What [`RPC_RESPONSE_HEADER`] was called before.
-pub const OLD_RPC_RESPONSE_METADATA: &str = "rpc.grpc.response.metadata";
-
 /// A metric: how long requests took that came in, in seconds.
 pub const HTTP_SERVER_REQUEST_DURATION: &str = "http.server.request.duration";
 /// A metric: how many requests are being answered.
@@ -117,10 +106,31 @@ pub const HTTP_CLIENT_RESPONSE_BODY_SIZE: &str = "http.client.response.body.size
 pub const RPC_SERVER_CALL_DURATION: &str = "rpc.server.call.duration";
 /// A metric: how long calls took that went out, in seconds.
 pub const RPC_CLIENT_CALL_DURATION: &str = "rpc.client.call.duration";
-/// What [`RPC_SERVER_CALL_DURATION`] was before, in milliseconds.
-pub const OLD_RPC_SERVER_DURATION: &str = "rpc.server.duration";
-/// What [`RPC_CLIENT_CALL_DURATION`] was before, in milliseconds.
-pub const OLD_RPC_CLIENT_DURATION: &str = "rpc.client.duration";
+
+/// Names that were replaced. The spans of others, which are judged as well, have them still, and ours
+/// where [`stability`](crate::stability) says so.
+pub mod replaced {
+    /// [`HTTP_REQUEST_METHOD`](super::HTTP_REQUEST_METHOD), before.
+    pub const HTTP_METHOD: &str = "http.method";
+    /// [`RPC_SYSTEM_NAME`](super::RPC_SYSTEM_NAME), before.
+    pub const RPC_SYSTEM: &str = "rpc.system";
+    /// The service of [`RPC_METHOD`](super::RPC_METHOD), before they were one.
+    pub const RPC_SERVICE: &str = "rpc.service";
+    /// The number that [`RPC_STATUS_CODE`](super::RPC_STATUS_CODE) was before it was a word.
+    pub const RPC_GRPC_STATUS_CODE: &str = "rpc.grpc.status_code";
+    /// [`RPC_REQUEST_HEADER`](super::RPC_REQUEST_HEADER), before.
+    pub const RPC_REQUEST_METADATA: &str = "rpc.grpc.request.metadata";
+    /// [`RPC_RESPONSE_HEADER`](super::RPC_RESPONSE_HEADER), before.
+    pub const RPC_RESPONSE_METADATA: &str = "rpc.grpc.response.metadata";
+    /// [`RPC_SERVER_CALL_DURATION`](super::RPC_SERVER_CALL_DURATION), before: in milliseconds.
+    pub const RPC_SERVER_DURATION: &str = "rpc.server.duration";
+    /// [`RPC_CLIENT_CALL_DURATION`](super::RPC_CLIENT_CALL_DURATION), before: in milliseconds.
+    pub const RPC_CLIENT_DURATION: &str = "rpc.client.duration";
+    /// [`MESSAGING_SYSTEM_NAME`](super::MESSAGING_SYSTEM_NAME), before.
+    pub const MESSAGING_SYSTEM: &str = "messaging.system";
+    /// [`MESSAGING_OPERATION_TYPE`](super::MESSAGING_OPERATION_TYPE), before.
+    pub const MESSAGING_OPERATION: &str = "messaging.operation";
+}
 
 /// The name of a service.
 pub const SERVICE_NAME: &str = "service.name";

@@ -2,7 +2,8 @@ use std::sync::OnceLock;
 
 use opentelemetry::metrics::{Histogram, Meter, UpDownCounter};
 
-use crate::{semconv, stability};
+use crate::semconv::{self, replaced};
+use crate::stability;
 
 /// The buckets of a duration in seconds, as the semantic conventions give them.
 const SECONDS: [f64; 14] =
@@ -60,10 +61,10 @@ impl Operation {
                 response_size: semconv::HTTP_CLIENT_RESPONSE_BODY_SIZE,
             },
             Operation::RpcServer => {
-                calls(semconv::RPC_SERVER_CALL_DURATION, semconv::OLD_RPC_SERVER_DURATION)
+                calls(semconv::RPC_SERVER_CALL_DURATION, replaced::RPC_SERVER_DURATION)
             }
             Operation::RpcClient => {
-                calls(semconv::RPC_CLIENT_CALL_DURATION, semconv::OLD_RPC_CLIENT_DURATION)
+                calls(semconv::RPC_CLIENT_CALL_DURATION, replaced::RPC_CLIENT_DURATION)
             }
         }
     }

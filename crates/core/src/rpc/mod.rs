@@ -13,8 +13,9 @@ use names::MAX_NAME;
 pub use names::{Side, called, keep, method};
 
 use crate::metrics::Labels;
+use crate::semconv::{self, replaced};
 use crate::span::{BoundarySpan, Description};
-use crate::{semconv, stability};
+use crate::stability;
 
 /// The value of [`semconv::RPC_SYSTEM_NAME`].
 pub const GRPC: &str = "grpc";
@@ -30,9 +31,9 @@ pub fn describe(method: Option<Cow<'static, str>>, capacity: usize) -> Descripti
     let mut span = Description::new(name, capacity);
     span.set(semconv::RPC_SYSTEM_NAME, GRPC);
     if stability::tells_old_rpc() {
-        span.set(semconv::OLD_RPC_SYSTEM, GRPC);
+        span.set(replaced::RPC_SYSTEM, GRPC);
         if let Some(service) = method.as_ref().and_then(service) {
-            span.set(semconv::OLD_RPC_SERVICE, service);
+            span.set(replaced::RPC_SERVICE, service);
         }
     }
     if let Some(method) = method {
@@ -58,7 +59,7 @@ pub fn told(method: Cow<'static, str>, span: &BoundarySpan) {
     if stability::tells_old_rpc()
         && let Some(service) = service(&method)
     {
-        span.set_attribute(semconv::OLD_RPC_SERVICE, service);
+        span.set_attribute(replaced::RPC_SERVICE, service);
     }
     match method {
         Cow::Borrowed(name) => span.tell(semconv::RPC_METHOD, name),
@@ -75,7 +76,7 @@ pub fn told(method: Cow<'static, str>, span: &BoundarySpan) {
 pub fn tell_code(code: Code, span: &BoundarySpan) {
     span.tell(semconv::RPC_STATUS_CODE, code.as_str());
     if stability::tells_old_rpc() {
-        span.set_attribute(semconv::OLD_RPC_GRPC_STATUS_CODE, i64::from(code as u8));
+        span.set_attribute(replaced::RPC_GRPC_STATUS_CODE, i64::from(code as u8));
     }
 }
 
@@ -90,16 +91,16 @@ fn service(method: &Cow<'static, str>) -> Option<Value> {
 
 /// The labels of a call as they were before, made of the present ones.
 pub(crate) fn older(get: impl Fn(&str) -> Option<Value>) -> Vec<KeyValue> {
-    let mut labels = vec![KeyValue::new(semconv::OLD_RPC_SYSTEM, GRPC)];
+    let mut labels = vec![KeyValue::new(replaced::RPC_SYSTEM, GRPC)];
     let method = get(semconv::RPC_METHOD).map(|method| method.to_string());
     if let Some((service, method)) = method.as_ref().and_then(|method| method.rsplit_once('/')) {
-        labels.push(KeyValue::new(semconv::OLD_RPC_SERVICE, service.to_owned()));
+        labels.push(KeyValue::new(replaced::RPC_SERVICE, service.to_owned()));
         labels.push(KeyValue::new(semconv::RPC_METHOD, method.to_owned()));
     }
     let code = get(semconv::RPC_STATUS_CODE).map(|code| code.to_string());
     let number = |code: String| Code::ALL.iter().position(|(_, name)| *name == code);
     if let Some(number) = code.and_then(number).and_then(|number| i64::try_from(number).ok()) {
-        labels.push(KeyValue::new(semconv::OLD_RPC_GRPC_STATUS_CODE, number));
+        labels.push(KeyValue::new(replaced::RPC_GRPC_STATUS_CODE, number));
     }
     for key in [semconv::SERVER_ADDRESS, semconv::SERVER_PORT] {
         labels.extend(get(key).map(|value| KeyValue::new(key, value)));

@@ -8,7 +8,8 @@ use http::{Extensions, HeaderMap, HeaderName, HeaderValue, Request, Response, St
 use opentelemetry::trace::TraceContextExt;
 use opentelemetry::{Array, Key, StringValue, Value};
 use throughline_core::http::is_secret_header;
-use throughline_core::{Boundary, BoundarySpan, Description, semconv, stability};
+use throughline_core::semconv::{self, replaced};
+use throughline_core::{Boundary, BoundarySpan, Description, stability};
 
 use super::Framework;
 use super::settings::{Decides, RequestInfo};
@@ -118,8 +119,8 @@ fn recorded(span: &BoundarySpan) -> Option<Boundary> {
 /// What the names of headers are appended to, the older one too where that is wanted.
 fn prefixes(prefix: &'static str) -> impl Iterator<Item = &'static str> {
     let older = match prefix {
-        semconv::RPC_REQUEST_HEADER => Some(semconv::OLD_RPC_REQUEST_METADATA),
-        semconv::RPC_RESPONSE_HEADER => Some(semconv::OLD_RPC_RESPONSE_METADATA),
+        semconv::RPC_REQUEST_HEADER => Some(replaced::RPC_REQUEST_METADATA),
+        semconv::RPC_RESPONSE_HEADER => Some(replaced::RPC_RESPONSE_METADATA),
         _ => None,
     };
     std::iter::once(prefix).chain(older.filter(|_| stability::tells_old_rpc()))
