@@ -37,6 +37,20 @@ install_parts() {
   [ "$status" = 0 ] || exit "$status"
 }
 
+# Few commands need peers: one that can't be had is left out, unless it was named.
+leave_out_peers() {
+  local peer kept=()
+  [ -n "$named" ] && return
+  for peer in "${chosen_peers[@]}"; do
+    if [ -d "$(home "$peer")" ] || ("${peer}_needs_to_install"); then
+      kept+=("$peer")
+    else
+      say "$peer is left out"
+    fi
+  done
+  chosen_peers=("${kept[@]}")
+}
+
 # install_part PART: built beside its place and moved there as a whole, so that what was interrupted
 # isn't taken for finished. Others who want the same part wait, and then find it.
 install_part() (

@@ -117,6 +117,7 @@ start_here() {
 
 run() {
   local pid status part
+  leave_out_peers
   install_parts "${chosen[@]}" "${chosen_peers[@]}"
   begin
   start
@@ -142,6 +143,7 @@ run() {
 
 up() {
   local part
+  leave_out_peers
   install_parts "${chosen[@]}" "${chosen_peers[@]}"
   begin
   start

@@ -1,7 +1,8 @@
 //! Others on the other side, and in between: curl, grpcio with OpenTelemetry's own instrumentation,
-//! nginx and Envoy. Whole trees are judged, of what ours recorded and what the others exported.
+//! nginx, Envoy, Caddy and Traefik. Whole trees are judged, of what ours recorded and what the others
+//! exported.
 //!
-//! `native/stack run --only nginx,envoy,grpcio -- cargo test -p integration-tests --test peers`
+//! `native/stack run --only nginx,envoy,caddy,traefik,grpcio -- cargo test -p integration-tests --test peers`
 #![allow(clippy::expect_used, clippy::panic, reason = "a test that cannot go on says so")]
 
 mod curl;
@@ -10,5 +11,6 @@ mod envoy;
 mod greeter;
 mod grpcio;
 mod nginx;
+mod others;
 mod process;
 mod rig;

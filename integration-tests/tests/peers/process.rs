@@ -54,6 +54,8 @@ pub(crate) fn command(program: &str) -> Command {
         command.env_remove(name);
     }
     command.env("no_proxy", "127.0.0.1").env("NO_PROXY", "127.0.0.1");
+    // Nor does anybody wait five seconds for spans that others have ended.
+    command.env("OTEL_BSP_SCHEDULE_DELAY", "100");
     command
 }
 
