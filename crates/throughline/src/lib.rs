@@ -131,6 +131,11 @@ mod migrating {}
 #[doc = include_str!("../../../docs/lost-context.md")]
 mod lost_context {}
 
+/// The examples of the page on proxies, compiled.
+#[cfg(all(doctest, feature = "axum"))]
+#[doc = include_str!("../../../docs/proxies.md")]
+mod proxies {}
+
 /// The examples of the page on clippy's list, compiled.
 #[cfg(all(doctest, feature = "task"))]
 #[doc = include_str!("../../../docs/lint.md")]

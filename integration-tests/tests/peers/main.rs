@@ -6,6 +6,7 @@
 #![allow(clippy::expect_used, clippy::panic, reason = "a test that cannot go on says so")]
 
 mod curl;
+mod docs;
 mod edge;
 mod envoy;
 mod greeter;

@@ -1,5 +1,6 @@
 //! nginx in between, with the configurations that `docs/proxies.md` shows.
 
+use axum::http::HeaderName;
 use integration_tests::native;
 use throughline::core::root::Class;
 use throughline_testing::tree::assert_tree;
@@ -126,6 +127,19 @@ async fn a_stripped_header_of_grpc_is_named() {
         ",
     );
     assert_named(&rig, &spans, Class::Grpc, "peers.v1.Greeter/Greet");
+}
+
+#[tokio::test]
+async fn the_answer_tells_behind_which_hop_the_trace_was_lost() {
+    let rig = Rig::with(|layer| layer.response_header(HeaderName::from_static("x-trace-id"))).await;
+    let Some(passes) = start(&rig, "nginx.conf").await else { return };
+    let Some(strips) = start(&rig, "nginx-strips.conf").await else { return };
+    let ask = ["--output", "/dev/null", "--write-out", "%header{x-trace-id}"];
+    let Some(through_one) = curl::say(passes.addresses[0], &ask).await else { return };
+    assert_eq!(through_one, curl::TRACE);
+    let through_other = curl::say(strips.addresses[0], &ask).await.expect("there is a curl");
+    let traces: Vec<_> = rig.spans(0).await.iter().map(|span| span.trace_id.to_string()).collect();
+    assert_eq!(traces, [through_one, through_other]);
 }
 
 /// That one span is named as what has lost its trace, by the verdict and by the guard.
