@@ -138,6 +138,7 @@ async fn the_answer_tells_behind_which_hop_the_trace_was_lost() {
     let Some(through_one) = curl::say(passes.addresses[0], &ask).await else { return };
     assert_eq!(through_one, curl::TRACE);
     let through_other = curl::say(strips.addresses[0], &ask).await.expect("there is a curl");
+    assert_ne!(through_other, curl::TRACE);
     let traces: Vec<_> = rig.spans(0).await.iter().map(|span| span.trace_id.to_string()).collect();
     assert_eq!(traces, [through_one, through_other]);
 }
