@@ -1,7 +1,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::fs::{File, OpenOptions};
-use std::io::{BufRead, BufReader, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
@@ -97,13 +97,19 @@ impl fmt::Display for Handled {
 
 fn lines<T>(path: &Path, parse: impl Fn(&[&str]) -> Option<T>) -> Result<Vec<T>, Error> {
     let book = |cause| Error::Book { path: path.into(), cause };
+    let text = std::fs::read_to_string(path).map_err(book)?;
+    // A write is in one piece to whoever writes, and not to who reads meanwhile: across the end of a
+    // page the kernel shows its first half. Nor does one end that a SIGKILL has met there.
+    let whole = text.rfind('\n').map_or("", |end| &text[..end]);
     let mut parsed = Vec::new();
-    for (number, line) in BufReader::new(File::open(path).map_err(book)?).lines().enumerate() {
-        let text = line.map_err(book)?;
+    for (number, text) in whole.lines().enumerate() {
         let fields: Vec<_> = text.split(' ').collect();
         match parse(&fields) {
             Some(line) => parsed.push(line),
-            None => return Err(Error::Line { path: path.into(), line: number + 1, text }),
+            None => {
+                let (path, text) = (path.into(), text.to_owned());
+                return Err(Error::Line { path, line: number + 1, text });
+            }
         }
     }
     Ok(parsed)
@@ -304,6 +310,9 @@ mod tests {
         let path = std::env::temp_dir().join(format!("ledger-book-{}", std::process::id()));
         let book = Book::open(&path).expect("a book");
         lines.iter().for_each(|line| book.write(line).expect("a line"));
+        // And of one that is on its way there is nothing yet.
+        let mut file = OpenOptions::new().append(true).open(&path).expect("a book");
+        file.write_all(b"handled 2487 f373fdcb").expect("half a line");
         let read = consumed(&path);
         std::fs::remove_file(&path).expect("it was there");
         assert_eq!(read.expect("lines"), lines);
