@@ -4,6 +4,11 @@ use std::borrow::Cow;
 
 use opentelemetry::{StringValue, Value};
 
+use crate::metrics::Labels;
+use crate::semconv::{self, replaced};
+use crate::span::Description;
+use crate::stability;
+
 /// A span's name and its `messaging.destination.name`.
 #[derive(Clone, Debug)]
 pub struct Destination {
@@ -28,6 +33,33 @@ pub fn destination(operation: &'static str, name: &str) -> Destination {
             name: Cow::Owned(format!("{operation} {name}")),
             destination: Value::from(name.to_owned()),
         },
+    }
+}
+
+/// Sets `messaging.system.name`: `kafka`, `aws.sqs`.
+#[inline]
+pub fn set_system(span: &mut Description, system: &'static str) {
+    span.set(semconv::MESSAGING_SYSTEM_NAME, system);
+    if stability::tells_old_messaging() {
+        span.set(replaced::MESSAGING_SYSTEM, system);
+    }
+}
+
+/// Labels what is measured of an operation with messages: its system, what the operation is called
+/// there, and its destination, unless that is one of any number.
+pub fn label(
+    system: &'static str,
+    operation: &'static str,
+    Destination { name, destination }: Destination,
+    labels: &mut Labels,
+) {
+    labels.set(semconv::MESSAGING_SYSTEM_NAME, system);
+    if stability::tells_old_messaging() {
+        labels.set(replaced::MESSAGING_SYSTEM, system);
+    }
+    labels.set(semconv::MESSAGING_OPERATION_NAME, operation);
+    if matches!(name, Cow::Borrowed(_)) {
+        labels.set(semconv::MESSAGING_DESTINATION_NAME, destination);
     }
 }
 

@@ -79,10 +79,20 @@ pub const MESSAGING_DESTINATION_NAME: &str = "messaging.destination.name";
 pub const MESSAGING_DESTINATION_PARTITION_ID: &str = "messaging.destination.partition.id";
 /// The group a consumer belongs to.
 pub const MESSAGING_CONSUMER_GROUP_NAME: &str = "messaging.consumer.group.name";
+/// How many messages a batch has.
+pub const MESSAGING_BATCH_MESSAGE_COUNT: &str = "messaging.batch.message_count";
+/// What a broker calls a message.
+pub const MESSAGING_MESSAGE_ID: &str = "messaging.message.id";
+/// The URL of a queue of SQS.
+pub const AWS_SQS_QUEUE_URL: &str = "aws.sqs.queue.url";
+/// What AWS calls a request.
+pub const AWS_REQUEST_ID: &str = "aws.request_id";
 /// The name a client gives itself.
 pub const MESSAGING_CLIENT_ID: &str = "messaging.client.id";
 /// The offset of a record in its partition.
 pub const KAFKA_OFFSET: &str = "kafka.offset";
+/// The key of a record, where it may be told: keys can be personal.
+pub const KAFKA_MESSAGE_KEY: &str = "kafka.message.key";
 /// `true` on the span of a record without a payload.
 pub const KAFKA_MESSAGE_TOMBSTONE: &str = "kafka.message.tombstone";
 
@@ -106,6 +116,14 @@ pub const HTTP_CLIENT_RESPONSE_BODY_SIZE: &str = "http.client.response.body.size
 pub const RPC_SERVER_CALL_DURATION: &str = "rpc.server.call.duration";
 /// A metric: how long calls took that went out, in seconds.
 pub const RPC_CLIENT_CALL_DURATION: &str = "rpc.client.call.duration";
+/// A metric: how long the sending, receiving and settling of messages took, in seconds.
+pub const MESSAGING_CLIENT_OPERATION_DURATION: &str = "messaging.client.operation.duration";
+/// A metric: how many messages were sent, or were tried to be.
+pub const MESSAGING_CLIENT_SENT_MESSAGES: &str = "messaging.client.sent.messages";
+/// A metric: how many messages came to the program.
+pub const MESSAGING_CLIENT_CONSUMED_MESSAGES: &str = "messaging.client.consumed.messages";
+/// A metric: how long the processing of messages took, in seconds.
+pub const MESSAGING_PROCESS_DURATION: &str = "messaging.process.duration";
 
 /// Names that were replaced. The spans of others, which are judged as well, have them still, and ours
 /// where [`stability`](crate::stability) says so.
@@ -128,6 +146,12 @@ pub mod replaced {
     pub const RPC_CLIENT_DURATION: &str = "rpc.client.duration";
     /// [`MESSAGING_SYSTEM_NAME`](super::MESSAGING_SYSTEM_NAME), before.
     pub const MESSAGING_SYSTEM: &str = "messaging.system";
+    /// [`KAFKA_OFFSET`](super::KAFKA_OFFSET), before.
+    pub const MESSAGING_KAFKA_OFFSET: &str = "messaging.kafka.offset";
+    /// [`KAFKA_MESSAGE_KEY`](super::KAFKA_MESSAGE_KEY), before.
+    pub const MESSAGING_KAFKA_MESSAGE_KEY: &str = "messaging.kafka.message.key";
+    /// [`KAFKA_MESSAGE_TOMBSTONE`](super::KAFKA_MESSAGE_TOMBSTONE), before.
+    pub const MESSAGING_KAFKA_MESSAGE_TOMBSTONE: &str = "messaging.kafka.message.tombstone";
     /// [`MESSAGING_OPERATION_TYPE`](super::MESSAGING_OPERATION_TYPE), before.
     pub const MESSAGING_OPERATION: &str = "messaging.operation";
 }
@@ -159,6 +183,9 @@ pub const CONTAINER_ID: &str = "container.id";
 pub const THROUGHLINE_ROOT: &str = "throughline.root";
 /// Ours. `true` on a root that a boundary had to start although it expected a parent.
 pub const THROUGHLINE_PARENT_EXPECTED: &str = "throughline.parent.expected";
+/// Ours. How old a message was when its processing began, in milliseconds by the clocks of who sent
+/// and who received it; at least nought.
+pub const THROUGHLINE_MESSAGE_AGE: &str = "throughline.message.age";
 /// Ours, on metrics. Why something was counted.
 pub const THROUGHLINE_REASON: &str = "throughline.reason";
 /// Ours, on metrics. The [class](crate::root::Class) of a boundary that lost a context.

@@ -13,6 +13,13 @@
 //! | `rpc.request.header.<name>`, `rpc.response.header.<name>` | `rpc.grpc.request.metadata.<name>`, `rpc.grpc.response.metadata.<name>` |
 //! | `rpc.server.call.duration`, `rpc.client.call.duration`, seconds | `rpc.server.duration`, `rpc.client.duration`, milliseconds |
 //!
+//! With `messaging/dup` a message is also told by the names before version 1.45:
+//!
+//! | now | then |
+//! |---|---|
+//! | `messaging.system.name`, on metrics as well | `messaging.system` |
+//! | `kafka.offset`, `kafka.message.key`, `kafka.message.tombstone` | `messaging.kafka.offset`, and so on |
+//!
 //! On spans `rpc.method` has the present meaning alone: the key is the same, and a span has each
 //! once. Other values of the variable mean nothing here: what they would ask for is told anyway, or
 //! was never told.
@@ -28,6 +35,15 @@ pub const OPT_IN: &str = "OTEL_SEMCONV_STABILITY_OPT_IN";
 pub fn tells_old_rpc() -> bool {
     static TELLS: LazyLock<bool> =
         LazyLock::new(|| std::env::var(OPT_IN).is_ok_and(|list| has(&list, "rpc/dup")));
+    *TELLS
+}
+
+/// Whether messages are told by their older names as well.
+#[must_use]
+#[inline]
+pub fn tells_old_messaging() -> bool {
+    static TELLS: LazyLock<bool> =
+        LazyLock::new(|| std::env::var(OPT_IN).is_ok_and(|list| has(&list, "messaging/dup")));
     *TELLS
 }
 

@@ -1,6 +1,6 @@
 use std::sync::OnceLock;
 
-use opentelemetry::metrics::{Histogram, Meter, UpDownCounter};
+use opentelemetry::metrics::{Counter, Histogram, Meter, UpDownCounter};
 
 use crate::semconv::{self, replaced};
 use crate::stability;
@@ -20,6 +20,18 @@ pub enum Operation {
     RpcServer,
     /// A call of gRPC that goes out.
     RpcClient,
+    /// The sending of a message, or of a batch.
+    MessagingSend,
+    /// The receiving of messages, where it is asked for: not of those that were fetched ahead.
+    MessagingReceive,
+    /// The settling of messages: a commit, a deletion.
+    MessagingSettle,
+    /// The processing of a message, or of a batch.
+    MessagingProcess,
+}
+
+impl Operation {
+    const COUNT: usize = Operation::MessagingProcess as usize + 1;
 }
 
 /// What is measured only where it was asked for.
@@ -30,6 +42,7 @@ pub(crate) struct OptIn {
 }
 
 /// The names of one operation's metrics. Empty is what there is none of.
+#[derive(Clone, Copy, Default)]
 struct Names {
     duration: &'static str,
     /// In milliseconds, where the older names are wanted as well.
@@ -37,35 +50,50 @@ struct Names {
     active: &'static str,
     request_size: &'static str,
     response_size: &'static str,
+    messages: &'static str,
 }
 
 impl Operation {
     fn names(self) -> Names {
-        let calls = |duration, old_duration| {
-            let (active, request_size, response_size) = ("", "", "");
-            Names { duration, old_duration, active, request_size, response_size }
-        };
+        let none = Names::default();
+        let messaging = Names { duration: semconv::MESSAGING_CLIENT_OPERATION_DURATION, ..none };
         match self {
             Operation::HttpServer => Names {
                 duration: semconv::HTTP_SERVER_REQUEST_DURATION,
-                old_duration: "",
                 active: semconv::HTTP_SERVER_ACTIVE_REQUESTS,
                 request_size: semconv::HTTP_SERVER_REQUEST_BODY_SIZE,
                 response_size: semconv::HTTP_SERVER_RESPONSE_BODY_SIZE,
+                ..none
             },
             Operation::HttpClient => Names {
                 duration: semconv::HTTP_CLIENT_REQUEST_DURATION,
-                old_duration: "",
                 active: semconv::HTTP_CLIENT_ACTIVE_REQUESTS,
                 request_size: semconv::HTTP_CLIENT_REQUEST_BODY_SIZE,
                 response_size: semconv::HTTP_CLIENT_RESPONSE_BODY_SIZE,
+                ..none
             },
-            Operation::RpcServer => {
-                calls(semconv::RPC_SERVER_CALL_DURATION, replaced::RPC_SERVER_DURATION)
+            Operation::RpcServer => Names {
+                duration: semconv::RPC_SERVER_CALL_DURATION,
+                old_duration: replaced::RPC_SERVER_DURATION,
+                ..none
+            },
+            Operation::RpcClient => Names {
+                duration: semconv::RPC_CLIENT_CALL_DURATION,
+                old_duration: replaced::RPC_CLIENT_DURATION,
+                ..none
+            },
+            Operation::MessagingSend => {
+                Names { messages: semconv::MESSAGING_CLIENT_SENT_MESSAGES, ..messaging }
             }
-            Operation::RpcClient => {
-                calls(semconv::RPC_CLIENT_CALL_DURATION, replaced::RPC_CLIENT_DURATION)
+            Operation::MessagingReceive => {
+                Names { messages: semconv::MESSAGING_CLIENT_CONSUMED_MESSAGES, ..messaging }
             }
+            Operation::MessagingSettle => messaging,
+            Operation::MessagingProcess => Names {
+                duration: semconv::MESSAGING_PROCESS_DURATION,
+                messages: semconv::MESSAGING_CLIENT_CONSUMED_MESSAGES,
+                ..none
+            },
         }
     }
 }
@@ -74,7 +102,7 @@ impl Operation {
 pub(crate) struct Instruments {
     meter: Meter,
     opt_in: OptIn,
-    sets: [OnceLock<Set>; 4],
+    sets: [OnceLock<Set>; Operation::COUNT],
 }
 
 /// Those of one operation.
@@ -84,11 +112,12 @@ pub(super) struct Set {
     pub(super) active: Option<UpDownCounter<i64>>,
     pub(super) request_size: Option<Histogram<u64>>,
     pub(super) response_size: Option<Histogram<u64>>,
+    pub(super) messages: Option<Counter<u64>>,
 }
 
 impl Instruments {
     pub(super) fn new(meter: Meter, opt_in: OptIn) -> Self {
-        Instruments { meter, opt_in, sets: [const { OnceLock::new() }; 4] }
+        Instruments { meter, opt_in, sets: [const { OnceLock::new() }; Operation::COUNT] }
     }
 
     pub(super) fn of(&self, operation: Operation) -> &Set {
@@ -97,7 +126,8 @@ impl Instruments {
 
     #[cold]
     fn make(&self, names: &Names) -> Set {
-        let Names { duration, old_duration, active, request_size, response_size } = *names;
+        let Names { duration, old_duration, active, request_size, response_size, messages } =
+            *names;
         let wants = |name: &str, opted: bool| opted && !name.is_empty();
         let size = |name| {
             wants(name, self.opt_in.body_sizes)
@@ -116,6 +146,8 @@ impl Instruments {
                 .then(|| self.meter.i64_up_down_counter(active).with_unit("{request}").build()),
             request_size: size(request_size),
             response_size: size(response_size),
+            messages: wants(messages, true)
+                .then(|| self.meter.u64_counter(messages).with_unit("{message}").build()),
         }
     }
 }

@@ -7,7 +7,7 @@ use crate::http::Host;
 use crate::semconv;
 
 /// No metric here has more.
-const MAX: usize = 8;
+const MAX: usize = 10;
 
 /// The attributes of a measurement, from bounded sets each.
 #[derive(Clone, Debug)]
@@ -22,7 +22,7 @@ impl Labels {
         Labels { list: std::array::from_fn(|_| none()), len: 0 }
     }
 
-    /// Sets one, anew where it is set already. More than eight are left out.
+    /// Sets one, anew where it is set already. More than ten are left out.
     #[inline]
     pub fn set(&mut self, key: &'static str, value: impl Into<Value>) {
         let value = value.into();

@@ -42,6 +42,7 @@ struct Told {
     active: usize,
     request_size: Option<u64>,
     response_size: Option<u64>,
+    messages: Option<u64>,
 }
 
 impl fmt::Debug for Measure {
@@ -76,6 +77,7 @@ impl Measure {
                 active,
                 request_size: None,
                 response_size: None,
+                messages: None,
             }),
             has_ended: AtomicBool::new(false),
             counted: AtomicU64::new(0),
@@ -84,8 +86,14 @@ impl Measure {
 
     pub(crate) fn direction(&self) -> Direction {
         match self.told().operation {
-            Operation::HttpServer | Operation::RpcServer => Direction::Inbound,
-            Operation::HttpClient | Operation::RpcClient => Direction::Outbound,
+            Operation::HttpServer | Operation::RpcServer | Operation::MessagingProcess => {
+                Direction::Inbound
+            }
+            Operation::HttpClient
+            | Operation::RpcClient
+            | Operation::MessagingSend
+            | Operation::MessagingReceive
+            | Operation::MessagingSettle => Direction::Outbound,
         }
     }
 
@@ -165,6 +173,12 @@ impl Measure {
         self.told().response_size = bytes;
     }
 
+    /// How many messages it is of, for the metric that counts those that were sent, or consumed.
+    /// Without it they are not counted here: by the receiving of them, for one.
+    pub fn messages(&self, count: u64) {
+        self.told().messages = Some(count);
+    }
+
     /// From now on the bytes of the response are counted.
     pub fn start_counting(&self) {
         self.0.counted.store(1, Relaxed);
@@ -208,6 +222,9 @@ impl Measure {
         }
         if let (Some(size), Some(bytes)) = (&set.request_size, told.request_size) {
             size.record(bytes, labels);
+        }
+        if let (Some(messages), Some(count)) = (&set.messages, told.messages) {
+            messages.add(count, labels);
         }
         let counted = self.0.counted.load(Relaxed).checked_sub(1);
         if let (Some(size), Some(bytes)) = (&set.response_size, counted.or(told.response_size)) {

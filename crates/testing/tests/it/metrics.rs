@@ -3,7 +3,7 @@
 use opentelemetry::trace::SpanKind;
 use throughline_core::http::Host;
 use throughline_core::metrics::Operation;
-use throughline_core::{Config, Description, End, semconv};
+use throughline_core::{Config, Description, End, messaging, semconv};
 use throughline_testing::Measurements;
 
 const OUT: &str = "http.client.request.duration";
@@ -72,4 +72,38 @@ fn a_boundary_finds_the_global_meters_that_are_set_after_it_was_made() {
     span.end(End::Completed);
     assert_eq!(given.of("http.server.request.duration"), [": 1"]);
     assert!(kept.of("http.server.request.duration").is_empty(), "what was given is preferred");
+}
+
+#[test]
+fn what_is_sent_and_consumed_is_counted_and_timed() {
+    let kept = Measurements::new();
+    let config = Config::new("test", "1").with_meter_provider(&kept);
+    let measured = |operation, name: &'static str, messages: Option<u64>| {
+        let mut span = config.send(SpanKind::Client, || Description::new(name, 1));
+        let measure = config.measure(operation, |labels| {
+            messaging::label("kafka", name, messaging::destination(name, "orders"), labels);
+        });
+        let measure = measure.expect("a provider was given");
+        if let Some(messages) = messages {
+            measure.messages(messages);
+        }
+        span.measured(measure);
+        span.end(End::Completed);
+    };
+    measured(Operation::MessagingSend, "send", Some(3));
+    measured(Operation::MessagingReceive, "poll", Some(2));
+    measured(Operation::MessagingSettle, "commit", None);
+    measured(Operation::MessagingProcess, "process", Some(1));
+    let of = |operation: &str, count: u64| {
+        format!(
+            "messaging.destination.name=orders messaging.operation.name={operation} \
+             messaging.system.name=kafka: {count}"
+        )
+    };
+    let timed = [of("commit", 1), of("poll", 1), of("send", 1)];
+    assert_eq!(kept.of("messaging.client.operation.duration"), timed);
+    assert_eq!(kept.of("messaging.client.sent.messages"), [of("send", 3)]);
+    let consumed = [of("poll", 2), of("process", 1)];
+    assert_eq!(kept.of("messaging.client.consumed.messages"), consumed);
+    assert_eq!(kept.of("messaging.process.duration"), [of("process", 1)]);
 }
