@@ -46,6 +46,7 @@ mod extract;
 mod inject;
 mod outcome;
 mod propagation;
+mod setters;
 mod span;
 mod tracer;
 mod trust;

@@ -4,9 +4,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use http::Extensions;
 use opentelemetry::Context;
-use opentelemetry::metrics::MeterProvider;
-use opentelemetry::propagation::TextMapPropagator;
-use opentelemetry::trace::{SpanKind, Tracer, TracerProvider};
+use opentelemetry::trace::SpanKind;
 use reqwest::redirect::Policy;
 use reqwest::{Request, Response, Url};
 use reqwest_middleware::{Error, Middleware, Next};
@@ -103,30 +101,6 @@ impl ClientMiddleware {
         ClientMiddleware { ends_with_body, ..self }
     }
 
-    /// Asks the sampler even where the current span is not sampled; see [`Config::ask_sampler`].
-    #[must_use]
-    pub fn ask_sampler(self, ask: bool) -> Self {
-        self.map(|config| config.ask_sampler(ask))
-    }
-
-    /// Takes spans from `provider` instead of the global one.
-    #[must_use]
-    pub fn with_tracer_provider<P>(self, provider: &P) -> Self
-    where
-        P: TracerProvider,
-        P::Tracer: Send + Sync + 'static,
-        <P::Tracer as Tracer>::Span: Send + Sync + 'static,
-    {
-        self.map(|config| config.with_tracer_provider(provider))
-    }
-
-    /// Measures with meters of `provider` instead of those of the global one; see
-    /// [`Config::with_meter_provider`].
-    #[must_use]
-    pub fn with_meter_provider(self, provider: &dyn MeterProvider) -> Self {
-        self.map(|config| config.with_meter_provider(provider))
-    }
-
     /// Counts the requests that are waited for, `http.client.active_requests`, too. How long they
     /// take is measured wherever there is a provider of meters.
     #[must_use]
@@ -142,14 +116,7 @@ impl ClientMiddleware {
         self.map(|config| config.measure_body_sizes(measure))
     }
 
-    /// Speaks `propagator` instead of the global one.
-    #[must_use]
-    pub fn with_propagator(
-        self,
-        propagator: impl TextMapPropagator + Send + Sync + 'static,
-    ) -> Self {
-        self.map(|config| config.with_propagator(propagator))
-    }
+    throughline_core::config_setters!();
 }
 
 #[async_trait]

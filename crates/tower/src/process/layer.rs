@@ -2,9 +2,6 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 
 use http::HeaderName;
-use opentelemetry::metrics::MeterProvider;
-use opentelemetry::propagation::TextMapPropagator;
-use opentelemetry::trace::{Tracer, TracerProvider};
 use throughline_core::{Boundary, Config, Trust};
 use tower_layer::Layer;
 
@@ -230,33 +227,8 @@ impl<F: Framework> HttpServerLayer<F> {
         self.tell(|more| more.methods.get_or_insert_default().extend(names))
     }
 
-    /// Asks the sampler even where the caller's span is not sampled; see
-    /// [`Config::ask_sampler`].
-    #[must_use]
-    pub fn ask_sampler(self, ask: bool) -> Self {
-        self.map(|config| config.ask_sampler(ask))
-    }
-
-    /// Takes spans from `provider` instead of the global one.
-    #[must_use]
-    pub fn with_tracer_provider<P>(self, provider: &P) -> Self
-    where
-        P: TracerProvider,
-        P::Tracer: Send + Sync + 'static,
-        <P::Tracer as Tracer>::Span: Send + Sync + 'static,
-    {
-        self.map(|config| config.with_tracer_provider(provider))
-    }
-
-    /// Measures with meters of `provider` instead of those of the global one; see
-    /// [`Config::with_meter_provider`].
-    #[must_use]
-    pub fn with_meter_provider(self, provider: &dyn MeterProvider) -> Self {
-        self.map(|config| config.with_meter_provider(provider))
-    }
-
-    /// Counts the requests that are being answered, `http.server.active_requests`, too. How long they take
-    /// is measured wherever there is a provider of meters.
+    /// Counts the requests that are being answered, `http.server.active_requests`, too. How long they
+    /// take is measured wherever there is a provider of meters.
     #[must_use]
     pub fn measure_active_requests(self, measure: bool) -> Self {
         self.map(|config| config.measure_active(measure))
@@ -269,14 +241,7 @@ impl<F: Framework> HttpServerLayer<F> {
         self.map(|config| config.measure_body_sizes(measure))
     }
 
-    /// Speaks `propagator` instead of the global one.
-    #[must_use]
-    pub fn with_propagator(
-        self,
-        propagator: impl TextMapPropagator + Send + Sync + 'static,
-    ) -> Self {
-        self.map(|config| config.with_propagator(propagator))
-    }
+    throughline_core::config_setters!();
 }
 
 impl<S, F: Framework> Layer<S> for HttpServerLayer<F> {

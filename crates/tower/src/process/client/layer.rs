@@ -3,9 +3,6 @@ use std::sync::Arc;
 
 use http::Uri;
 use http::uri::Authority;
-use opentelemetry::metrics::MeterProvider;
-use opentelemetry::propagation::TextMapPropagator;
-use opentelemetry::trace::{Tracer, TracerProvider};
 use throughline_core::http::Host;
 use throughline_core::{Config, Propagate};
 use tower_layer::Layer;
@@ -119,30 +116,6 @@ impl ClientLayer {
         self.change(|settings| settings.propagate_to = Some(Arc::new(decide)))
     }
 
-    /// Asks the sampler even where the current span is not sampled; see [`Config::ask_sampler`].
-    #[must_use]
-    pub fn ask_sampler(self, ask: bool) -> Self {
-        self.map(|config| config.ask_sampler(ask))
-    }
-
-    /// Takes spans from `provider` instead of the global one.
-    #[must_use]
-    pub fn with_tracer_provider<P>(self, provider: &P) -> Self
-    where
-        P: TracerProvider,
-        P::Tracer: Send + Sync + 'static,
-        <P::Tracer as Tracer>::Span: Send + Sync + 'static,
-    {
-        self.map(|config| config.with_tracer_provider(provider))
-    }
-
-    /// Measures with meters of `provider` instead of those of the global one; see
-    /// [`Config::with_meter_provider`].
-    #[must_use]
-    pub fn with_meter_provider(self, provider: &dyn MeterProvider) -> Self {
-        self.map(|config| config.with_meter_provider(provider))
-    }
-
     /// Counts the requests that are waited for, `http.client.active_requests`, too. How long they take
     /// is measured wherever there is a provider of meters.
     #[must_use]
@@ -158,14 +131,7 @@ impl ClientLayer {
         self.map(|config| config.measure_body_sizes(measure))
     }
 
-    /// Speaks `propagator` instead of the global one.
-    #[must_use]
-    pub fn with_propagator(
-        self,
-        propagator: impl TextMapPropagator + Send + Sync + 'static,
-    ) -> Self {
-        self.map(|config| config.with_propagator(propagator))
-    }
+    throughline_core::config_setters!();
 }
 
 impl<S> Layer<S> for ClientLayer {
