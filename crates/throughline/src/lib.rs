@@ -121,6 +121,11 @@ mod readme {}
 #[doc = include_str!("../../../docs/tracing.md")]
 mod tracing_page {}
 
+/// The examples of the page on HTTP and gRPC, compiled.
+#[cfg(all(doctest, feature = "axum"))]
+#[doc = include_str!("../../../docs/http-and-grpc.md")]
+mod http_and_grpc {}
+
 /// The examples of the page on migration, compiled.
 #[cfg(all(doctest, feature = "axum", feature = "reqwest", feature = "tonic"))]
 #[doc = include_str!("../../../docs/migrating.md")]

@@ -12,6 +12,7 @@ use throughline::task;
 use throughline::telemetry::Logs;
 use tokio::sync::oneshot;
 use tower::ServiceExt;
+use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::trace::{DefaultOnResponse, TraceLayer};
 use tracing::subscriber::DefaultGuard;
 use tracing::{Level, instrument};
@@ -168,6 +169,26 @@ async fn the_lines_of_a_trace_layer_have_the_ids_if_it_stands_inside() {
         get(&app, "01").await;
         let line = buffer.line("finished processing request");
         assert_eq!(line["trace_id"] == TRACE, is_inside, "{line}");
+        assert_eq!(line["http.route"] == "/orders/{id}", is_inside, "{line}");
+    }
+}
+
+#[tokio::test]
+async fn the_line_of_a_panic_has_the_ids_if_it_is_caught_inside() {
+    for is_inside in [true, false] {
+        let parts = Parts::new();
+        let (buffer, _default) = log(&parts, Logs::json());
+        let panics = async || -> () { panic!("out of paper") };
+        let routes = Router::new().route("/orders/{id}", on_get(panics));
+        let app = if is_inside {
+            routes.layer(CatchPanicLayer::new()).layer(parts.layer())
+        } else {
+            routes.layer(parts.layer()).layer(CatchPanicLayer::new())
+        };
+        let request = Request::get("/orders/42").body(Body::empty()).expect("a request");
+        app.oneshot(request).await.expect("infallible");
+        let line = buffer.line("Service panicked: out of paper");
+        assert_eq!(line.get("trace_id").is_some(), is_inside, "{line}");
         assert_eq!(line["http.route"] == "/orders/{id}", is_inside, "{line}");
     }
 }

@@ -8,4 +8,5 @@ mod idioms;
 mod logs;
 mod nesting;
 mod parts;
+mod tower_http;
 mod trace_layer;
