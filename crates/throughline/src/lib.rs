@@ -122,7 +122,7 @@ mod readme {}
 mod tracing_page {}
 
 /// The examples of the page on HTTP and gRPC, compiled.
-#[cfg(all(doctest, feature = "axum"))]
+#[cfg(all(doctest, feature = "axum", feature = "task"))]
 #[doc = include_str!("../../../docs/http-and-grpc.md")]
 mod http_and_grpc {}
 

@@ -5,3 +5,4 @@
 mod hop;
 mod lives;
 mod services;
+mod upgrades;
