@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use serde::Deserialize;
-use throughline_testing::lineage::{AnyValue, Kind, Resource, Span, Status};
+use throughline_testing::lineage::{AnyValue, Kind, Link, Resource, Span, Status};
 
 /// Jaeger can't be asked, or answers something else.
 #[derive(Debug, thiserror::Error)]
@@ -117,6 +117,11 @@ impl JaegerSpan {
             reference.ref_type == "CHILD_OF" && reference.trace_id == self.trace_id
         });
         span.parent = parents.map(|parent| id(&parent.span_id)).next().transpose()?;
+        let others = self.references.iter().filter(|other| other.trace_id != self.trace_id);
+        for Reference { trace_id, span_id, .. } in others {
+            let trace_id = trace_id.parse().map_err(|_| no_id(trace_id))?;
+            span.links.push(Link::new(trace_id, id(span_id)?));
+        }
         span.start_time_unix_nano = self.start_time * 1_000;
         span.end_time_unix_nano = (self.start_time + self.duration) * 1_000;
         span.resource = resources.get(&self.process_id).cloned().unwrap_or_default();

@@ -8,7 +8,7 @@ use std::process::Command;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use integration_tests::{jaeger, native};
-use throughline_testing::lineage::{Forest, Settings, Span, TraceId};
+use throughline_testing::lineage::{Forest, Node, Settings, Span, Trace, TraceId};
 
 const ORDERS: usize = 5;
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -24,10 +24,16 @@ fn demo() -> PathBuf {
     target.join("three-services")
 }
 
+/// Whether a trace is one of a customer who waits: from outside, and linked to his order's.
+fn waits(trace: &Trace) -> bool {
+    trace.tops().any(|top| !top.span().links.is_empty())
+}
+
 /// The traces in which each order is found.
-fn orders(spans: &[Span]) -> BTreeMap<String, BTreeSet<TraceId>> {
+fn orders(forest: &Forest) -> BTreeMap<String, BTreeSet<TraceId>> {
     let mut orders = BTreeMap::<_, BTreeSet<_>>::new();
-    for span in spans {
+    let own = forest.traces().iter().filter(|trace| !waits(trace));
+    for span in own.flat_map(Trace::nodes).map(Node::span) {
         if let Some(id) = span.attributes.get_str("order.id") {
             orders.entry(id.to_owned()).or_default().insert(span.trace_id);
         }
@@ -56,35 +62,42 @@ async fn the_orders_are_whole_in_jaeger() {
 
     // What it sent is there when it ends; what Jaeger shows of it comes a little later.
     let begin = Instant::now();
-    let spans = loop {
+    let forest = loop {
         let spans = jaeger::spans(&query, "gateway").await.expect("an answer");
         // Whoever ran the demo before has left his orders there, too.
         let is_ours = |span: &Span| u128::from(span.start_time_unix_nano) >= since;
         let spans: Vec<_> = spans.into_iter().filter(is_ours).collect();
-        let forest = Forest::new(spans.clone());
-        let is_there = orders(&spans).len() >= ORDERS
+        let forest = Forest::new(spans);
+        let (waiting, own): (Vec<_>, Vec<_>) = forest.traces().iter().partition(|it| waits(it));
+        let is_there = orders(&forest).len() >= ORDERS
+            && waiting.len() >= ORDERS
             && forest.judge(&Settings::complete()).is_unbroken()
-            && forest.traces().iter().all(|trace| trace.services().len() == 3);
+            && own.iter().all(|trace| trace.services().len() == 3);
         if is_there || begin.elapsed() > PATIENCE {
-            break spans;
+            break forest;
         }
         tokio::time::sleep(Duration::from_millis(200)).await;
     };
-    let forest = Forest::new(spans.clone());
     let verdict = forest.judge(&Settings::complete());
     for trace in forest.traces().iter().take(1) {
         println!("{trace}");
     }
     println!("{}", verdict.summary);
     assert!(verdict.is_unbroken(), "{verdict}");
-    let orders = orders(&spans);
+    let orders = orders(&forest);
     assert_eq!(orders.len(), ORDERS, "{said}");
     assert!(orders.values().all(|traces| traces.len() == 1), "an order is in pieces");
-    assert_eq!(forest.traces().len(), ORDERS);
-    for trace in forest.traces() {
+    let (waiting, own): (Vec<_>, Vec<_>) = forest.traces().iter().partition(|trace| waits(trace));
+    assert_eq!(own.len(), ORDERS);
+    for trace in own {
         let services: Vec<_> = trace.services().into_iter().collect();
         assert_eq!(services, ["fulfilment", "gateway", "orders"]);
         let consumers = trace.nodes().filter(|node| node.span().name.starts_with("process "));
         assert!(consumers.count() > 0, "the trace ends before Kafka");
     }
+    // The stream of each order's states leads to it, in Jaeger too.
+    let ids: BTreeSet<_> = orders.into_values().flatten().collect();
+    let links = waiting.iter().flat_map(|trace| trace.tops()).flat_map(|top| &top.span().links);
+    assert_eq!(links.map(|link| link.trace_id).collect::<BTreeSet<_>>(), ids);
+    assert_eq!(waiting.len(), ORDERS);
 }

@@ -35,7 +35,9 @@ impl fmt::Display for Trace {
             count(self.nodes().len(), "span"),
             duration(std::time::Duration::from_nanos(took)),
         )?;
-        let slowest = self.slowest().map(|node| node.span().span_id);
+        // Of one span there is nothing to compare.
+        let slowest = self.slowest().filter(|_| self.nodes().len() > 1);
+        let slowest = slowest.map(|node| node.span().span_id);
         let failure = self.deepest_failure().map(|node| node.span().span_id);
         let rows: Vec<_> = branches(self)
             .map(|(branch, node)| {

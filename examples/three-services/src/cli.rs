@@ -52,7 +52,7 @@ pub(crate) struct DemoArgs {
     /// Let the first event of the run fail: it comes again, in the same trace
     #[arg(long)]
     pub(crate) fail_once: bool,
-    /// How many traces to show as trees
+    /// How many traces to show as trees, each with those that are linked to it
     #[arg(long, default_value_t = 3)]
     pub(crate) trees: usize,
     /// Print traces and verdict as JSON
@@ -74,7 +74,7 @@ pub(crate) struct VerdictArgs {
     /// OTLP JSON lines
     #[arg(long, value_name = "FILE")]
     pub(crate) spans: PathBuf,
-    /// How many traces to show as trees
+    /// How many traces to show as trees, each with those that are linked to it
     #[arg(long, default_value_t = 0)]
     pub(crate) trees: usize,
     /// Print traces and verdict as JSON

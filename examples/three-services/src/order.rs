@@ -17,10 +17,14 @@ pub(crate) struct PlacedOrder {
     pub(crate) callback: String,
 }
 
+/// It was taken, and is on its way inside.
+pub(crate) const RECEIVED: &str = "received";
 /// The goods are in their box.
 pub(crate) const PACKED: &str = "packed";
 /// The shipment has its place in a lorry, and nothing is left to do.
 pub(crate) const SCHEDULED: &str = "scheduled";
+/// Its customer was told so, and nothing more will come.
+pub(crate) const FAILED: &str = "failed";
 
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub(crate) struct OrderState {

@@ -1,12 +1,12 @@
 //! The verdict: from the spans alone, here or anywhere else.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs::File;
 use std::io::{self, BufReader, BufWriter, ErrorKind, Write};
 use std::process::ExitCode;
 
 use serde::Serialize;
-use throughline::lineage::{Forest, Settings, Span, Trace, TraceId, Verdict, escape, otlp};
+use throughline::lineage::{Forest, Settings, Span, Top, Trace, TraceId, Verdict, escape, otlp};
 
 use crate::cli::VerdictArgs;
 use crate::error::Error;
@@ -35,6 +35,8 @@ pub(crate) struct Judgement {
     pub(crate) verdict: Verdict,
     /// The traces in which each order is found.
     orders: BTreeMap<String, BTreeSet<TraceId>>,
+    /// The traces that are only about another one: the requests of those who watch an order.
+    linked: HashMap<TraceId, TraceId>,
     /// What whoever placed the orders knows, and no span tells: that some left none.
     shortfall: Option<String>,
 }
@@ -50,7 +52,8 @@ impl Judgement {
                 orders.entry(id.to_owned()).or_default().insert(span.trace_id);
             }
         }
-        Judgement { forest, verdict, orders, shortfall: None }
+        let linked = linked(&forest);
+        Judgement { forest, verdict, orders, linked, shortfall: None }
     }
 
     /// Compares with what was placed: nothing that is lost without a trace may pass.
@@ -68,8 +71,19 @@ impl Judgement {
     }
 
     fn in_pieces(&self) -> impl Iterator<Item = (&String, usize)> {
-        let counts = self.orders.iter().map(|(id, traces)| (id, traces.len()));
+        // What is linked to the order's own trace is found from there, and no piece of it.
+        let is_linked = |traces: &BTreeSet<_>, trace| {
+            self.linked.get(trace).is_some_and(|other| traces.contains(other))
+        };
+        let counts = self.orders.iter().map(move |(id, traces)| {
+            (id, traces.iter().filter(|trace| !is_linked(traces, trace)).count())
+        });
         counts.filter(|(_, traces)| *traces != 1)
+    }
+
+    /// How many traces there are, without those that are only linked to another.
+    pub(crate) fn traces(&self) -> usize {
+        self.verdict.summary.traces - self.linked.len()
     }
 
     /// Whether there are orders, each of them is one trace, and no span has lost its parent.
@@ -88,7 +102,13 @@ impl Judgement {
     fn line(&self) -> String {
         let (orders, summary) = (count(self.orders.len(), "order"), &self.verdict.summary);
         if self.is_whole() {
-            return format!("PASS  {orders} in {summary}");
+            let all = count(summary.traces, "trace");
+            let linked = match self.linked.len() {
+                0 => String::new(),
+                linked => format!(" and {linked} linked to them"),
+            };
+            let own = count(self.traces(), "trace") + &linked;
+            return format!("PASS  {orders} in {}", summary.to_string().replacen(&all, &own, 1));
         }
         let mut reasons = self.places();
         reasons.extend(self.shortfall.clone());
@@ -125,6 +145,19 @@ impl Judgement {
     }
 }
 
+/// The traces whose only root is linked to another trace, with that one.
+fn linked(forest: &Forest) -> HashMap<TraceId, TraceId> {
+    let ids: BTreeSet<_> = forest.traces().iter().map(Trace::id).collect();
+    let traces = forest.traces().iter().filter_map(|trace| {
+        let mut tops = trace.tops();
+        let (Some(top), None) = (tops.next(), tops.next()) else { return None };
+        let mut links = top.span().links.iter().map(|link| link.trace_id);
+        let other = links.find(|other| *other != trace.id() && ids.contains(other));
+        Some((trace.id(), other.filter(|_| top.top() == Some(Top::Root))?))
+    });
+    traces.collect()
+}
+
 fn count(number: usize, what: &str) -> String {
     format!("{number} {what}{}", if number == 1 { "" } else { "s" })
 }
@@ -140,6 +173,7 @@ struct Json<'a> {
     passed: bool,
     orders: usize,
     orders_in_pieces: usize,
+    linked_traces: usize,
     shortfall: Option<&'a str>,
     verdict: &'a Verdict,
     traces: &'a [Trace],
@@ -154,12 +188,21 @@ impl Output {
     }
 
     fn text(&self, out: &mut impl Write, judgement: &Judgement) -> io::Result<()> {
-        let traces = judgement.forest.traces();
-        for trace in traces.iter().take(self.trees) {
-            writeln!(out, "{trace}")?;
+        let (mut own, mut about) = (Vec::new(), HashMap::<_, Vec<_>>::new());
+        for trace in judgement.forest.traces() {
+            match judgement.linked.get(&trace.id()) {
+                Some(other) => about.entry(*other).or_default().push(trace),
+                None => own.push(trace),
+            }
         }
-        if self.trees > 0 && traces.len() > self.trees {
-            let more = count(traces.len() - self.trees, "more trace");
+        for trace in own.into_iter().take(self.trees) {
+            writeln!(out, "{trace}")?;
+            for trace in about.remove(&trace.id()).unwrap_or_default() {
+                writeln!(out, "{trace}")?;
+            }
+        }
+        if self.trees > 0 && judgement.traces() > self.trees {
+            let more = count(judgement.traces() - self.trees, "more trace");
             writeln!(out, "and {more}, which --trees shows\n")?;
         }
         if !judgement.verdict.is_unbroken() {
@@ -174,6 +217,7 @@ fn json(out: &mut impl Write, judgement: &Judgement) -> io::Result<()> {
         passed: judgement.is_whole(),
         orders: judgement.orders.len(),
         orders_in_pieces: judgement.in_pieces().count(),
+        linked_traces: judgement.linked.len(),
         shortfall: judgement.shortfall.as_deref(),
         verdict: &judgement.verdict,
         traces: judgement.forest.traces(),
@@ -192,7 +236,7 @@ pub(crate) fn printed_or_closed(result: io::Result<()>) -> Result<(), Error> {
 
 #[cfg(test)]
 mod tests {
-    use throughline::lineage::{Kind, Span};
+    use throughline::lineage::{Kind, Link, Span};
 
     use super::Judgement;
 
@@ -210,6 +254,26 @@ mod tests {
         assert!(judge(1, 0).line().starts_with("PASS  1 order in 1 trace"));
         assert!(judge(1, 1).line().starts_with("FAIL  1 of 1 orders failed: "));
         assert!(judge(3, 0).line().starts_with("FAIL  2 of 3 orders left no span: "));
+        Ok(())
+    }
+
+    #[test]
+    fn what_is_linked_to_an_order_is_no_piece_of_it() -> Result<(), Box<dyn std::error::Error>> {
+        let span = |trace: &str| -> Result<_, Box<dyn std::error::Error>> {
+            let mut span = Span::new(trace.parse()?, "00f067aa0ba902b7".parse()?, "GET");
+            span.kind = Kind::Server;
+            span.attributes.push("order.id", "order-1");
+            Ok(span)
+        };
+        let order = span("4bf92f3577b34da6a3ce929d0e0e4736")?;
+        let mut other = span("0af7651916cd43dd8448eb211c80319c")?;
+        let line = |other: &Span| Judgement::of(vec![order.clone(), other.clone()]).line();
+        assert!(line(&other).starts_with("FAIL  order order-1 is spread over 2 traces"));
+        other.links.push(Link::new(order.trace_id, order.span_id));
+        assert!(line(&other).starts_with("PASS  1 order in 1 trace and 1 linked to them, 2 spans"));
+        // To what isn't there it leads nobody.
+        other.links = vec![Link::new("1bf92f3577b34da6a3ce929d0e0e4736".parse()?, order.span_id)];
+        assert!(line(&other).starts_with("FAIL  order order-1 is spread over 2 traces"));
         Ok(())
     }
 }

@@ -37,8 +37,7 @@ struct Side {
 
 impl Side {
     fn of(judgement: &Judgement) -> Self {
-        let summary = &judgement.verdict.summary;
-        Side { traces: summary.traces, orphans: summary.orphans }
+        Side { traces: judgement.traces(), orphans: judgement.verdict.summary.orphans }
     }
 }
 

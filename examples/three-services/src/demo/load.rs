@@ -7,7 +7,7 @@ use reqwest::{Response, StatusCode};
 use tokio::task::{JoinError, JoinSet};
 
 use crate::error::Error;
-use crate::order::Order;
+use crate::order::{Order, SCHEDULED};
 
 /// What became of the orders.
 #[derive(Debug, Default)]
@@ -63,6 +63,8 @@ enum Failure {
         "{id} was taken, but its shipment wasn't scheduled within {patience:?}: its event is stuck between orders and fulfilment"
     )]
     Stuck { id: String, patience: Duration },
+    #[error("{id} was taken, and the stream of its states ended with {last:?}")]
+    Abandoned { id: String, last: String },
     #[error("{id} was not placed, since another one got stuck")]
     NotPlaced { id: String },
 }
@@ -128,13 +130,21 @@ async fn place_one(
     order: Order,
     patience: Duration,
 ) -> Result<(), Failure> {
-    let answer = http.post(&orders).json(&order).send().await;
-    let id = order.id;
-    taken(&id, answer)?;
-    // This one is answered when everything is done.
-    match http.get(format!("{orders}/{id}/done")).timeout(patience).send().await {
-        Err(error) if error.is_timeout() => Err(Failure::Stuck { id, patience }),
-        answer => taken(&id, answer),
+    let id = order.id.clone();
+    taken(&id, http.post(&orders).json(&order).send().await)?;
+    // A stream that ends when everything is done.
+    let states = async {
+        let answer = http.get(format!("{orders}/{id}/events")).timeout(patience).send().await;
+        answer?.error_for_status()?.text().await
+    };
+    let states = match states.await {
+        Ok(states) => states,
+        Err(cause) if cause.is_timeout() => return Err(Failure::Stuck { id, patience }),
+        Err(cause) => return Err(Failure::Failed { id, cause }),
+    };
+    match states.lines().rev().find_map(|line| line.strip_prefix("data: ")) {
+        Some(SCHEDULED) => Ok(()),
+        last => Err(Failure::Abandoned { id, last: last.unwrap_or_default().to_owned() }),
     }
 }
 
@@ -155,16 +165,30 @@ mod tests {
 
     use super::*;
 
-    #[tokio::test]
-    async fn orders_that_get_stuck_are_told_and_no_more_are_placed() -> Result<(), Error> {
+    /// A gateway whose orders are taken, with other events.
+    async fn gateway(events: axum::routing::MethodRouter) -> Result<String, Error> {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.map_err(Error::Start)?;
         let gateway = format!("http://{}", listener.local_addr().map_err(Error::Start)?);
         let routes = Router::new()
             .route("/orders", post(async || StatusCode::CREATED))
-            .route("/orders/{id}/done", get(std::future::pending::<StatusCode>));
+            .route("/orders/{id}/events", events);
         #[expect(clippy::disallowed_methods, reason = "a server is of no trace")]
         tokio::spawn(async move { axum::serve(listener, routes).await });
+        Ok(gateway)
+    }
 
+    #[tokio::test]
+    async fn a_stream_that_ends_too_early_is_told() -> Result<(), Error> {
+        let gateway = gateway(get(async || "event: state\ndata: packed\n\n")).await?;
+        let placed = place(&gateway, 1, 1, Duration::from_secs(20)).await?;
+        let told = "order-1 was taken, and the stream of its states ended with \"packed\"";
+        assert_eq!(placed.failures, [told]);
+        Ok(())
+    }
+
+    #[tokio::test]
+    async fn orders_that_get_stuck_are_told_and_no_more_are_placed() -> Result<(), Error> {
+        let gateway = gateway(get(std::future::pending::<StatusCode>)).await?;
         let placed = place(&gateway, 5, 2, Duration::from_millis(50)).await?;
         let stuck = |id| {
             format!(

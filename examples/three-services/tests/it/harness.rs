@@ -54,6 +54,13 @@ pub(crate) fn assert_contains(text: &str, parts: &[&str]) {
     }
 }
 
+/// The traces of `--json` that orders were placed in, and those of the customers who waited, which are
+/// linked to them.
+pub(crate) fn traces(json: &Value) -> (Vec<&Value>, Vec<&Value>) {
+    let all = json["traces"].as_array().expect("traces");
+    all.iter().partition(|trace| trace["spans"][0].get("links").is_none())
+}
+
 /// Who is whose parent in a trace of `--json`, sorted.
 pub(crate) fn edges(trace: &Value) -> Vec<String> {
     let spans = trace["spans"].as_array().expect("spans");

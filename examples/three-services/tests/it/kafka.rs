@@ -9,7 +9,7 @@ use rdkafka::{Message, Offset, TopicPartitionList};
 use serde_json::Value;
 use throughline_testing::embedded::Kafka;
 
-use crate::harness::{assert_contains, demo, edges, run, said};
+use crate::harness::{assert_contains, demo, edges, run, said, traces};
 
 const TOPIC: &str = "placed-orders";
 const PARTITIONS: usize = 3;
@@ -31,11 +31,11 @@ fn an_event_that_fails_comes_again_in_its_trace() {
         ["client POST", "internal schedule"].map(|it| format!("{processing} > fulfilment {it}"));
 
     // The first one does nothing but fail; the second one has the same parent.
-    let traces = json["traces"].as_array().expect("traces");
+    let (traces, _) = traces(&json);
     let failed = below(&format!("{processing} failed"));
     let mut wanted = work.to_vec();
     wanted.extend([below(processing), failed]);
-    assert_eq!(processings(&traces[0]), wanted);
+    assert_eq!(processings(traces[0]), wanted);
     wanted.pop();
     for trace in &traces[1..] {
         assert_eq!(processings(trace), wanted);

@@ -1,17 +1,24 @@
 //! What becomes of an order.
 
-use crate::harness::{assert_contains, edges, run};
+use serde_json::Value;
+
+use crate::harness::{assert_contains, edges, run, traces};
 
 #[test]
 fn an_order_is_one_trace() {
     let demo = run(&[]);
     assert_eq!(demo.code, Some(0), "{}{}", demo.out, demo.err);
     assert!(
-        demo.closing().starts_with("PASS  3 orders in 3 traces, 51 spans, 3 services, 0 orphans"),
+        demo.closing().starts_with(
+            "PASS  3 orders in 3 traces and 3 linked to them, 54 spans, 3 services, 0 orphans"
+        ),
         "{}",
         demo.out
     );
-    assert_contains(&demo.out, &["POST /orders/{id}/state", "◀ slowest"]);
+    assert_contains(
+        &demo.out,
+        &["POST /orders/{id}/state", "GET /orders/{id}/events", "◀ slowest"],
+    );
 }
 
 /// The tree of an order: who is whose parent. Of what runs at the same time, nobody knows which
@@ -19,10 +26,11 @@ fn an_order_is_one_trace() {
 #[test]
 fn an_order_is_this_tree() {
     let demo = run(&["--json", "--orders", "1"]);
-    let json: serde_json::Value = serde_json::from_str(&demo.out).expect("JSON");
+    let json: Value = serde_json::from_str(&demo.out).expect("JSON");
     assert_eq!(json["passed"], true, "{}", demo.out);
     assert_eq!(json["orders"], 1);
-    let edges = edges(&json["traces"][0]);
+    let (traces, _) = traces(&json);
+    let edges = edges(traces[0]);
     assert_eq!(
         edges,
         [
@@ -47,10 +55,38 @@ fn an_order_is_this_tree() {
     );
 }
 
+/// Whoever waits for an order has a trace of his own, from outside, that leads to the order's. Its span
+/// lasts until there is no more to tell.
+#[test]
+fn the_stream_of_an_order_is_one_span_to_its_end() {
+    let demo = run(&["--json", "--orders", "2"]);
+    let json: Value = serde_json::from_str(&demo.out).expect("JSON");
+    assert_eq!((&json["passed"], &json["linked_traces"]), (&true.into(), &2.into()));
+    let (orders, streams) = traces(&json);
+    assert_eq!((orders.len(), streams.len()), (2, 2));
+    let nanos = |value: &Value| value.as_str().and_then(|it| it.parse().ok()).expect("a time");
+    for (order, stream) in orders.into_iter().zip(streams) {
+        assert_eq!(edges(stream), [" > gateway server GET /orders/{id}/events"]);
+        let span = &stream["spans"][0];
+        let link = &span["links"][0];
+        assert_eq!(link["trace_id"], order["trace_id"]);
+        assert_eq!(link["span_id"], order["spans"][0]["span_id"]);
+
+        let (opened, begun): (u64, u64) =
+            (nanos(&stream["start_unix_nano"]), nanos(&order["start_unix_nano"]));
+        let closed = opened + span["duration_nano"].as_u64().expect("a duration");
+        let reports = order["spans"].as_array().expect("spans").iter();
+        let reports = reports.filter(|span| span["name"] == "POST /orders/{id}/state");
+        let last = reports.filter_map(|span| span["offset_nano"].as_u64()).max();
+        assert!(closed > begun + last.expect("a report"), "it ended before the order was done");
+    }
+}
+
 #[test]
 fn many_orders_at_once_are_as_many_traces() {
     let demo = run(&["--orders", "200", "--concurrency", "20", "--trees", "0"]);
     assert_eq!(demo.code, Some(0), "{}{}", demo.out, demo.err);
-    let closing = "PASS  200 orders in 200 traces, 3400 spans, 3 services, 0 orphans";
+    let closing =
+        "PASS  200 orders in 200 traces and 200 linked to them, 3600 spans, 3 services, 0 orphans";
     assert!(demo.closing().starts_with(closing), "{}", demo.out);
 }
