@@ -32,13 +32,21 @@ pub(super) struct Client {
 }
 
 impl Client {
-    pub(super) fn new() -> Result<Self, InitError> {
-        // A redirected POST arrives as a GET, or hands our headers to somebody else.
-        let inner = reqwest::Client::builder()
-            .redirect(reqwest::redirect::Policy::none())
-            .build()
-            .map_err(InitError::Client)?;
-        Ok(Self { inner, trouble: Trouble::default() })
+    /// A client for this URL, and the URL without user and password: they go into a header.
+    ///
+    /// In the requests that the OTLP crate makes they would stay in the address, where no collector
+    /// gets to see them, and whoever reads the log of hyper at `DEBUG` does.
+    pub(super) fn new(url: &str) -> Result<(Self, String), InitError> {
+        let failed = |error: reqwest::Error| InitError::Client(error.without_url());
+        let any = reqwest::Client::builder().build().map_err(failed)?;
+        let request = any.post(url).build().map_err(failed)?;
+        let client = reqwest::Client::builder()
+            // Where the variables have headers, those hold.
+            .default_headers(request.headers().clone())
+            // A redirected POST arrives as a GET, or hands our headers to somebody else.
+            .redirect(reqwest::redirect::Policy::none());
+        let inner = client.build().map_err(failed)?;
+        Ok((Self { inner, trouble: Trouble::default() }, request.url().to_string()))
     }
 
     pub(super) fn trouble(&self) -> Trouble {

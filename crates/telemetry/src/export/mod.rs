@@ -81,12 +81,12 @@ pub(crate) fn start(
     let delay = env.millis(&["OTEL_BSP_SCHEDULE_DELAY"]).unwrap_or(SCHEDULE_DELAY);
     let size = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
 
-    let client = client::Client::new()?;
+    let (client, url) = client::Client::new(&target.url)?;
     let trouble = client.trouble();
     let exporter = opentelemetry_otlp::SpanExporter::builder()
         .with_http()
         .with_protocol(Protocol::HttpBinary)
-        .with_endpoint(target.url)
+        .with_endpoint(url)
         .with_timeout(timeout)
         .with_http_client(client)
         .build()

@@ -236,6 +236,27 @@ fn an_outage_is_told_once_with_its_cause_and_without_a_password() {
 }
 
 #[test]
+fn a_password_is_sent_in_a_header_and_told_in_no_line() {
+    let sink = Sink::start(Answer::Ok);
+    let endpoint = sink.url.replace("http://", "http://me:secret@");
+    let endpoint = ("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint.as_str());
+    // What hyper says of its connections holds their addresses.
+    let output = run("service", &[endpoint, ("RUST_LOG", "trace")]);
+    assert_eq!(sink.names().len(), 3, "{}", output.stdout);
+    assert!(output.has_line_with("idle connection"), "{}", output.stdout);
+    // `me:secret`
+    assert!(sink.heads()[0].contains("authorization: Basic bWU6c2VjcmV0"), "{:?}", sink.heads());
+    assert!(!output.stdout.contains("secret"), "{}", output.stdout);
+
+    // Who names a header means it.
+    let headers = ("OTEL_EXPORTER_OTLP_HEADERS", "authorization=Bearer%20t");
+    run("service", &[endpoint, headers]);
+    let heads = sink.heads();
+    let last = heads.last().unwrap();
+    assert!(last.contains("authorization: Bearer t") && !last.contains("Basic"), "{last}");
+}
+
+#[test]
 fn what_is_not_followed_is_warned_of() {
     let sink = Sink::start(Answer::Ok);
     let with = |name: &str, value: &str| {
