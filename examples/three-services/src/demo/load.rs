@@ -120,7 +120,8 @@ impl Placed {
 fn order(number: u32) -> Order {
     let items = ["teapot", "kettle", "cup"];
     let item = items[number as usize % items.len()].to_owned();
-    Order { id: format!("order-{number}"), item, quantity: 1 + number % 4 }
+    let customer = format!("customer-{number}");
+    Order { id: format!("order-{number}"), item, quantity: 1 + number % 4, customer }
 }
 
 #[expect(clippy::disallowed_methods, reason = "customers have no trace")]

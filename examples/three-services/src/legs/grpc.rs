@@ -50,6 +50,7 @@ impl Shipper {
             item: placed.order.item.clone(),
             quantity: placed.order.quantity,
             callback: placed.callback.clone(),
+            customer: placed.order.customer.clone(),
         });
         match self.clone() {
             Shipper::Traced(mut client) => client.ship(request).await?,

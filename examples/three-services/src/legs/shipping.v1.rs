@@ -10,6 +10,8 @@ pub struct Parcel {
     /// Where to report to.
     #[prost(string, tag = "4")]
     pub callback: ::prost::alloc::string::String,
+    #[prost(string, tag = "5")]
+    pub customer: ::prost::alloc::string::String,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Receipt {}

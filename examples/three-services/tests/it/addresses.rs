@@ -1,45 +1,18 @@
 //! Services that don't share an address, as in containers, where each is known by a name.
 #![expect(clippy::disallowed_methods, reason = "the threads of a test are of no trace")]
 
-use std::io::{self, BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
 use std::time::Duration;
 
 use throughline_testing::embedded::Kafka;
 
-/// A service, until it is dropped.
-struct Service {
-    process: Child,
-    url: String,
-}
+use crate::service::Service;
 
-impl Service {
-    fn start(args: &[&str], kafka: &Kafka) -> Self {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_three-services"));
-        command.args(args).env("OTEL_TRACES_EXPORTER", "none");
-        command.env("KAFKA_BROKERS", kafka.brokers());
-        command.stdout(Stdio::piped()).stderr(Stdio::null());
-        let mut process = command.spawn().expect("the service starts");
-        let mut out = BufReader::new(process.stdout.take().expect("its output"));
-        let mut line = String::new();
-        while !line.starts_with("listening at ") {
-            line.clear();
-            let read = out.read_line(&mut line).expect("its output");
-            assert_ne!(read, 0, "{args:?} ended before it listened");
-        }
-        // A pipe that nobody reads would stop it in the end.
-        std::thread::spawn(move || io::copy(&mut out, &mut io::sink()));
-        let url = line.trim_end().trim_start_matches("listening at ").to_owned();
-        Self { process, url }
-    }
-}
-
-impl Drop for Service {
-    fn drop(&mut self) {
-        let _gone = self.process.kill().and_then(|()| self.process.wait());
-    }
+/// A service that sends its spans nowhere.
+fn start(args: &[&str], kafka: &Kafka) -> Service {
+    Service::start(args, [("OTEL_TRACES_EXPORTER", "none"), ("KAFKA_BROKERS", kafka.brokers())])
 }
 
 /// The whole answer to an order.
@@ -61,10 +34,9 @@ fn http(address: &str, body: &str) -> String {
 fn an_order_finds_its_way_between_addresses() {
     let kafka = Kafka::start().expect("a broker");
     kafka.create_topic("placed-orders", 1).expect("created");
-    let fulfilment = Service::start(&["fulfilment", "--host", "127.0.0.2"], &kafka);
+    let fulfilment = start(&["fulfilment", "--host", "127.0.0.2"], &kafka);
     assert!(fulfilment.url.starts_with("http://127.0.0.2:"), "{}", fulfilment.url);
-    let orders =
-        Service::start(&["orders", "--host", "127.0.0.3", "--fulfilment", &fulfilment.url], &kafka);
+    let orders = start(&["orders", "--host", "127.0.0.3", "--fulfilment", &fulfilment.url], &kafka);
 
     // The gateway listens everywhere: what it can be called by it has to be told. Here that is
     // somebody in between, who shows whether it was used.
@@ -81,7 +53,7 @@ fn an_order_finds_its_way_between_addresses() {
         // Open until the test has ended: to close it with something unread would be an error.
         let _listening = sender.send((line, stream));
     });
-    let gateway = Service::start(
+    let gateway = start(
         &["gateway", "--host=0.0.0.0", "--callback", &callback, "--orders", &orders.url],
         &kafka,
     );

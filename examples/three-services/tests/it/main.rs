@@ -11,5 +11,7 @@ mod orders;
 #[cfg(target_os = "linux")]
 mod processes;
 mod proto;
+mod secrets;
+mod service;
 mod surroundings;
 mod verdicts;

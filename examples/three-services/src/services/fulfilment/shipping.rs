@@ -30,8 +30,8 @@ impl Shipments {
 #[tonic::async_trait]
 impl Shipping for Shipments {
     async fn ship(&self, request: Request<Parcel>) -> Result<Response<Receipt>, Status> {
-        let Parcel { order_id: id, item, quantity, callback } = request.into_inner();
-        let order = Order { id, item, quantity };
+        let Parcel { order_id: id, item, quantity, callback, customer } = request.into_inner();
+        let order = Order { id, item, quantity, customer };
         boundary().set_attribute("order.id", order.id.clone());
         pack(&order).await;
         report(&self.http, &callback, &order, PACKED)
