@@ -73,4 +73,9 @@ impl Description {
     pub fn link(&mut self, to: SpanContext) {
         self.links.get_or_insert_default().push(Link::new(to, Vec::new(), 0));
     }
+
+    /// The same, with what is different for each of many: the id of one message in a batch.
+    pub fn link_with(&mut self, to: SpanContext, attributes: Vec<KeyValue>) {
+        self.links.get_or_insert_default().push(Link::new(to, attributes, 0));
+    }
 }
