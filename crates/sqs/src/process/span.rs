@@ -1,0 +1,93 @@
+//! What a span of SQS is started with.
+
+use std::sync::Arc;
+
+use aws_sdk_sqs::config::ConfigBag;
+use aws_smithy_runtime_api::client::endpoint::EndpointResolverParams;
+use opentelemetry::Value;
+use throughline_core::http::{Host, host, shared_str};
+use throughline_core::messaging::{Destination, destination};
+use throughline_core::{Description, semconv};
+
+/// Room for the attributes below, for those at the end, and for how it ended.
+const CAPACITY: usize = 11;
+
+pub(super) const SEND: &str = "send";
+pub(super) const CREATE: &str = "create";
+pub(super) const RECEIVE: &str = "receive";
+pub(super) const SETTLE: &str = "settle";
+
+/// Where a message goes, or comes from.
+#[derive(Clone, Debug)]
+pub(super) struct Place {
+    system: &'static str,
+    /// Of a queue, or the ARN of a topic.
+    key: &'static str,
+    id: Option<Arc<str>>,
+    server: Option<Host>,
+}
+
+impl Place {
+    /// The queue of a call.
+    pub(super) fn queue(url: Option<&str>, cfg: &ConfigBag) -> Self {
+        let params = cfg.load::<EndpointResolverParams>();
+        let params =
+            params.and_then(|params| params.get::<aws_sdk_sqs::config::endpoint::Params>());
+        // Calls go there, whatever host the URL names.
+        let server = params.and_then(|params| params.endpoint()).or(url).and_then(server);
+        let id = url.map(shared);
+        Place { system: "aws.sqs", key: semconv::AWS_SQS_QUEUE_URL, id, server }
+    }
+
+    /// The name at the end of the URL.
+    fn name(&self) -> Option<&str> {
+        let id = self.id.as_deref()?.trim_end_matches('/');
+        let name = id.rsplit(['/', ':']).next()?;
+        (!name.is_empty()).then_some(name)
+    }
+
+    /// A span of this operation, and of this type.
+    pub(super) fn describe(&self, operation: &'static str, kind: &'static str) -> Description {
+        let named = self.name().map(|name| destination(operation, name));
+        let (name, destination) = match named {
+            Some(Destination { name, destination }) => (name, Some(destination)),
+            None => (operation.into(), None),
+        };
+        let mut span = Description::new(name, CAPACITY);
+        span.set(semconv::MESSAGING_SYSTEM_NAME, self.system);
+        span.set(semconv::MESSAGING_OPERATION_NAME, operation);
+        span.set(semconv::MESSAGING_OPERATION_TYPE, kind);
+        if let Some(destination) = destination {
+            span.set(semconv::MESSAGING_DESTINATION_NAME, destination);
+        }
+        if let Some(id) = &self.id {
+            span.set(self.key, Arc::clone(id));
+        }
+        if let Some(server) = &self.server {
+            span.set_server(server.clone());
+        }
+        span
+    }
+}
+
+fn shared(text: &str) -> Arc<str> {
+    shared_str(text.as_bytes()).unwrap_or_else(|| Arc::from(text))
+}
+
+/// The host and port of a URL.
+fn server(url: &str) -> Option<Host> {
+    let (scheme, rest) = url.split_once("://")?;
+    let authority = rest.split(['/', '?', '#']).next()?;
+    let found = host(authority.as_bytes())?;
+    let default = match scheme {
+        "https" => Some(443),
+        "http" => Some(80),
+        _ => None,
+    };
+    Some(Host { port: found.port.or(default), ..found })
+}
+
+/// How many messages a call takes along.
+pub(super) fn count(messages: usize) -> Value {
+    Value::I64(i64::try_from(messages).unwrap_or(i64::MAX))
+}
