@@ -16,9 +16,11 @@ macro_rules! codes {
 }
 
 /// What an error of the service says: its code, and its message.
-fn of_service(error: &Error) -> Option<(Option<&str>, Option<&str>)> {
+pub(super) type Said<'a> = (Option<&'a str>, Option<&'a str>);
+
+fn of_service(error: &Error) -> Option<Said<'_>> {
     use aws_sdk_sqs::operation as op;
-    codes!(
+    let said = codes!(
         error,
         op::send_message::SendMessageError,
         op::send_message_batch::SendMessageBatchError,
@@ -27,7 +29,10 @@ fn of_service(error: &Error) -> Option<(Option<&str>, Option<&str>)> {
         op::delete_message_batch::DeleteMessageBatchError,
         op::change_message_visibility::ChangeMessageVisibilityError,
         op::change_message_visibility_batch::ChangeMessageVisibilityBatchError,
-    )
+    );
+    #[cfg(feature = "sns")]
+    let said = said.or_else(|| super::publish::error(error));
+    said
 }
 
 fn of_error(error: &OrchestratorError<Error>) -> End {

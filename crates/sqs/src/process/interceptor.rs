@@ -12,7 +12,7 @@ use opentelemetry::trace::{Tracer, TracerProvider};
 use throughline_core::{Config, Extraction, Trust};
 
 use super::receive::Receiving;
-use super::send::Sending;
+use super::send::{self, Sending};
 use super::settle::Settling;
 use crate::extract::MessageContext;
 use crate::settings::{Settings, TraceHeader};
@@ -169,7 +169,10 @@ impl Intercept for Interceptor {
             return Ok(());
         }
         let input = context.input_mut();
-        let call = Sending::start(&self.settings, input, cfg)
+        let sending = send::start(&self.settings, input, cfg);
+        #[cfg(feature = "sns")]
+        let sending = sending.or_else(|| super::publish::start(&self.settings, input, cfg));
+        let call = sending
             .map(Call::Send)
             .or_else(|| Receiving::start(&self.settings, input, cfg).map(Call::Receive))
             .or_else(|| Settling::start(&self.settings, input, cfg).map(Call::Settle));
@@ -189,7 +192,7 @@ impl Intercept for Interceptor {
             .load::<InFlight>()
             .and_then(|InFlight(call)| call.lock().unwrap_or_else(PoisonError::into_inner).take());
         match call {
-            Some(Call::Send(sending)) => sending.end(context),
+            Some(Call::Send(sending)) => sending.end(context, cfg),
             Some(Call::Receive(receiving)) => receiving.end(&self.settings, context),
             Some(Call::Settle(settling)) => settling.end(context),
             None => {}

@@ -2,6 +2,8 @@
 
 mod end;
 mod interceptor;
+#[cfg(feature = "sns")]
+mod publish;
 mod receive;
 mod send;
 mod settle;

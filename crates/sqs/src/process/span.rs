@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use aws_sdk_sqs::config::ConfigBag;
 use aws_smithy_runtime_api::client::endpoint::EndpointResolverParams;
+use aws_smithy_types::endpoint::Endpoint;
 use opentelemetry::Value;
 use throughline_core::http::{Host, host, shared_str};
 use throughline_core::messaging::{Destination, destination};
@@ -39,7 +40,24 @@ impl Place {
         Place { system: "aws.sqs", key: semconv::AWS_SQS_QUEUE_URL, id, server }
     }
 
-    /// The name at the end of the URL.
+    /// The topic of a call. The SDK tells the host that it goes to only afterwards, unless it was
+    /// told.
+    #[cfg(feature = "sns")]
+    pub(super) fn topic(arn: &str, cfg: &ConfigBag) -> Self {
+        let params = cfg.load::<EndpointResolverParams>();
+        let params =
+            params.and_then(|params| params.get::<aws_sdk_sns::config::endpoint::Params>());
+        let server = params.and_then(|params| params.endpoint()).and_then(server);
+        let key = semconv::AWS_SNS_TOPIC_ARN;
+        Place { system: "aws.sns", key, id: Some(shared(arn)), server }
+    }
+
+    /// Whether it is known where the call goes.
+    pub(super) fn tells_server(&self) -> bool {
+        self.server.is_some()
+    }
+
+    /// The name at the end of the URL or the ARN.
     fn name(&self) -> Option<&str> {
         let id = self.id.as_deref()?.trim_end_matches('/');
         let name = id.rsplit(['/', ':']).next()?;
@@ -72,6 +90,11 @@ impl Place {
 
 fn shared(text: &str) -> Arc<str> {
     shared_str(text.as_bytes()).unwrap_or_else(|| Arc::from(text))
+}
+
+/// Where a call went, once it did.
+pub(super) fn called(cfg: &ConfigBag) -> Option<Host> {
+    server(cfg.load::<Endpoint>()?.url())
 }
 
 /// The host and port of a URL.
