@@ -1,12 +1,17 @@
 //! Trace context through Amazon SQS: one [`Interceptor`] on the ordinary client of
 //! [`aws_sdk_sqs`], and every message carries the trace of whoever sends it.
 //!
-//! ```
-//! # fn build(sdk_config: &aws_sdk_sqs::Config) -> aws_sdk_sqs::Client {
-//! let config = sdk_config.to_builder().interceptor(throughline_sqs::Interceptor::new());
-//! let sqs = aws_sdk_sqs::Client::from_conf(config.build());
-//! # sqs
-//! # }
+//! ```no_run
+//! use aws_sdk_sqs::config::Builder;
+//! use throughline_sqs::Interceptor;
+//!
+//! # async fn run(sdk_config: aws_types::SdkConfig) -> Result<(), aws_sdk_sqs::Error> {
+//! // `aws_config::load_from_env().await`, for one.
+//! let config = Builder::from(&sdk_config).interceptor(Interceptor::new()).build();
+//! let sqs = aws_sdk_sqs::Client::from_conf(config);
+//! let url = "https://sqs.eu-central-1.amazonaws.com/123456789012/orders";
+//! sqs.send_message().queue_url(url).message_body("{}").send().await?;
+//! # Ok(()) }
 //! ```
 //!
 //! # Spans
