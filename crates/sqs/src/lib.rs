@@ -28,6 +28,16 @@
 //! poll, and one that was dropped, is none. Names and attributes follow the
 //! [semantic conventions for SQS][semconv].
 //!
+//! # Metrics
+//!
+//! Wherever there is a provider of meters, of every call, sampled or not:
+//!
+//! | metric | of |
+//! |---|---|
+//! | `messaging.client.operation.duration` | each call that would have a span: once for a batch, and not for an empty poll |
+//! | `messaging.client.sent.messages` | messages that were sent, or were tried to be |
+//! | `messaging.client.consumed.messages` | messages that came |
+//!
 //! # How the context travels
 //!
 //! As the message attributes `traceparent`, `tracestate` and `baggage`, in this order, as long as the

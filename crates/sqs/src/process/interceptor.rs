@@ -7,6 +7,7 @@ use aws_sdk_sqs::config::{ConfigBag, Intercept, RuntimeComponents};
 use aws_sdk_sqs::types::Message;
 use aws_smithy_runtime_api::box_error::BoxError;
 use aws_smithy_types::config_bag::{Storable, StoreReplace};
+use opentelemetry::metrics::MeterProvider;
 use opentelemetry::propagation::TextMapPropagator;
 use opentelemetry::trace::{Tracer, TracerProvider};
 use throughline_core::{Config, Extraction, Trust};
@@ -117,6 +118,13 @@ impl Interceptor {
         <P::Tracer as Tracer>::Span: Send + Sync + 'static,
     {
         self.map(|config| config.with_tracer_provider(provider))
+    }
+
+    /// Measures with meters of `provider` instead of those of the global one; see
+    /// [`Config::with_meter_provider`].
+    #[must_use]
+    pub fn with_meter_provider(self, provider: &dyn MeterProvider) -> Self {
+        self.map(|config| config.with_meter_provider(provider))
     }
 
     /// Speaks `propagator` instead of the global one. What X-Ray's would write into the header

@@ -9,7 +9,8 @@ use aws_sdk_sqs::types::{Message, MessageSystemAttributeName, QueueAttributeName
 use aws_smithy_runtime_api::client::interceptors::context::Input;
 use opentelemetry::trace::SpanKind;
 use opentelemetry::{Context, KeyValue};
-use throughline_core::{End, Trust, semconv};
+use throughline_core::metrics::{Measure, Operation};
+use throughline_core::{Description, End, Trust, semconv};
 
 use super::end;
 use super::span::{Place, RECEIVE, count};
@@ -25,6 +26,7 @@ pub(super) struct Receiving {
     place: Place,
     parent: Context,
     started: SystemTime,
+    measure: Option<Measure>,
 }
 
 impl Receiving {
@@ -32,11 +34,15 @@ impl Receiving {
     pub(super) fn start(settings: &Settings, input: &mut Input, cfg: &ConfigBag) -> Option<Self> {
         let input = input.downcast_mut::<ReceiveMessageInput>()?;
         ask(settings, input);
-        Some(Receiving {
-            place: Place::queue(input.queue_url.as_deref(), cfg),
-            parent: Context::current(),
-            started: SystemTime::now(),
-        })
+        let place = Place::queue(input.queue_url.as_deref(), cfg);
+        let config = &settings.config;
+        let measure = if config.is_measured() {
+            place.measure(config, Operation::MessagingReceive, RECEIVE)
+        } else {
+            None
+        };
+        let (parent, started) = (Context::current(), SystemTime::now());
+        Some(Receiving { place, parent, started, measure })
     }
 
     /// Starts the span, and ends it, if something came of it.
@@ -51,7 +57,7 @@ impl Receiving {
             Err(end) => (<_>::default(), end),
         };
         let since = (self.parent, self.started);
-        let span = settings.config.send_since(since, SpanKind::Client, || {
+        let mut span = settings.config.send_since(since, SpanKind::Client, || {
             let mut span = self.place.describe(RECEIVE, RECEIVE);
             span.set(semconv::MESSAGING_BATCH_MESSAGE_COUNT, count(messages.len()));
             if settings.config.trusts() != Trust::Ignore {
@@ -61,12 +67,16 @@ impl Receiving {
             }
             span
         });
+        if let Some(measure) = self.measure {
+            measure.messages(messages.len() as u64);
+            span.measured(measure);
+        }
         end::tell_request(&span, context);
         span.end(end);
     }
 }
 
-fn link(settings: &Settings, span: &mut throughline_core::Description, message: &Message) {
+fn link(settings: &Settings, span: &mut Description, message: &Message) {
     let Some(creation) = settings.config.peek(&MessageContext::of(message, settings)) else {
         return;
     };

@@ -1,11 +1,14 @@
 //! The spans of messages that are sent.
 
+use std::cell::LazyCell;
+
 use aws_sdk_sqs::config::ConfigBag;
 use aws_sdk_sqs::config::interceptors::FinalizerInterceptorContextRef;
 use aws_sdk_sqs::operation::send_message::{SendMessageInput, SendMessageOutput};
 use aws_sdk_sqs::operation::send_message_batch::{SendMessageBatchInput, SendMessageBatchOutput};
 use aws_smithy_runtime_api::client::interceptors::context::{Input, Output};
 use opentelemetry::trace::{SpanContext, SpanKind, TraceContextExt};
+use throughline_core::metrics::Operation;
 use throughline_core::{BoundarySpan, End, semconv};
 
 use super::end::{self, Refused};
@@ -93,21 +96,22 @@ impl Sending {
         size: usize,
         place: impl FnOnce() -> Place,
     ) -> Self {
-        let mut tells_server = true;
         let creation = message.creation(settings);
         let is_created = creation.is_some();
         let kind = if is_created { SpanKind::Client } else { SpanKind::Producer };
-        let span = settings.config.send(kind, || {
-            let place = place();
-            tells_server = place.tells_server();
+        // Nobody may want to know.
+        let place = LazyCell::new(place);
+        let mut span = settings.config.send(kind, || {
             let mut span = place.describe(SEND, SEND);
             creation.into_iter().for_each(|it| span.link(it));
             span
         });
+        measure(settings, &mut span, 1, || &place);
         if !is_created {
             let (mut size, mut same) = (Size::new(size, settings), Size::new(size, settings));
             message.put(span.context(), settings, [&mut size, &mut same]);
         }
+        let tells_server = !span.is_recording() || place.tells_server();
         Sending { span, created: Vec::new(), entries: None, tells_server }
     }
 
@@ -135,12 +139,13 @@ impl Sending {
             }
         }
         let kind = if rest.is_empty() { SpanKind::Client } else { SpanKind::Producer };
-        let span = settings.config.send(kind, || {
+        let mut span = settings.config.send(kind, || {
             let mut span = place.describe(SEND, SEND);
             span.set(semconv::MESSAGING_BATCH_MESSAGE_COUNT, count(messages));
             links.into_iter().filter(SpanContext::is_valid).for_each(|it| span.link(it));
             span
         });
+        measure(settings, &mut span, messages, || place);
         for mut entry in rest {
             let mut size = Size::new(entry.size, settings);
             entry.message.put(span.context(), settings, [&mut size, &mut all]);
@@ -199,6 +204,21 @@ impl Sending {
     fn take(&mut self, entry: &str) -> Option<BoundarySpan> {
         let place = self.created.iter().position(|(held, _)| held == entry)?;
         Some(self.created.swap_remove(place).1)
+    }
+}
+
+fn measure<'a>(
+    settings: &Settings,
+    span: &mut BoundarySpan,
+    messages: usize,
+    place: impl FnOnce() -> &'a Place,
+) {
+    let config = &settings.config;
+    if config.is_measured()
+        && let Some(measure) = place().measure(config, Operation::MessagingSend, SEND)
+    {
+        measure.messages(messages as u64);
+        span.measured(measure);
     }
 }
 

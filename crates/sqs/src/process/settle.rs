@@ -1,5 +1,7 @@
 //! The span of messages that are settled: deleted, or given back later or sooner.
 
+use std::cell::LazyCell;
+
 use aws_sdk_sqs::config::ConfigBag;
 use aws_sdk_sqs::config::interceptors::FinalizerInterceptorContextRef;
 use aws_sdk_sqs::operation::change_message_visibility::ChangeMessageVisibilityInput;
@@ -13,6 +15,7 @@ use aws_sdk_sqs::operation::delete_message_batch::{
 use aws_sdk_sqs::types::BatchResultErrorEntry;
 use aws_smithy_runtime_api::client::interceptors::context::{Input, Output};
 use opentelemetry::trace::SpanKind;
+use throughline_core::metrics::Operation;
 use throughline_core::{BoundarySpan, End, semconv};
 
 use super::end::{self, Refused};
@@ -59,13 +62,20 @@ impl Settling {
     /// `None` for another call.
     pub(super) fn start(settings: &Settings, input: &Input, cfg: &ConfigBag) -> Option<Self> {
         let (operation, url, batch) = told(input)?;
-        let span = settings.config.send(SpanKind::Client, || {
-            let mut span = Place::queue(url, cfg).describe(operation, SETTLE);
+        let config = &settings.config;
+        let place = LazyCell::new(|| Place::queue(url, cfg));
+        let mut span = config.send(SpanKind::Client, || {
+            let mut span = place.describe(operation, SETTLE);
             if let Some(messages) = batch {
                 span.set(semconv::MESSAGING_BATCH_MESSAGE_COUNT, count(messages));
             }
             span
         });
+        if config.is_measured()
+            && let Some(measure) = place.measure(config, Operation::MessagingSettle, operation)
+        {
+            span.measured(measure);
+        }
         Some(Settling { span, batch })
     }
 

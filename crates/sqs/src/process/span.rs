@@ -7,8 +7,9 @@ use aws_smithy_runtime_api::client::endpoint::EndpointResolverParams;
 use aws_smithy_types::endpoint::Endpoint;
 use opentelemetry::Value;
 use throughline_core::http::{Host, host, shared_str};
-use throughline_core::messaging::{Destination, destination};
-use throughline_core::{Description, semconv};
+use throughline_core::messaging::{self, Destination, destination, set_system};
+use throughline_core::metrics::{Measure, Operation};
+use throughline_core::{Config, Description, semconv};
 
 /// Room for the attributes below, for those at the end, and for how it ended.
 const CAPACITY: usize = 11;
@@ -72,7 +73,7 @@ impl Place {
             None => (operation.into(), None),
         };
         let mut span = Description::new(name, CAPACITY);
-        span.set(semconv::MESSAGING_SYSTEM_NAME, self.system);
+        set_system(&mut span, self.system);
         span.set(semconv::MESSAGING_OPERATION_NAME, operation);
         span.set(semconv::MESSAGING_OPERATION_TYPE, kind);
         if let Some(destination) = destination {
@@ -85,6 +86,24 @@ impl Place {
             span.set_server(server.clone());
         }
         span
+    }
+
+    /// Starts to measure an operation.
+    #[cold]
+    pub(super) fn measure(
+        &self,
+        config: &Config,
+        measured: Operation,
+        operation: &'static str,
+    ) -> Option<Measure> {
+        config.measure(measured, |labels| {
+            // Without a queue no call gets as far as to be sent.
+            let named = destination(operation, self.name().unwrap_or(semconv::OTHER));
+            messaging::label(self.system, operation, named, labels);
+            if let Some(server) = &self.server {
+                labels.set_server(server);
+            }
+        })
     }
 }
 

@@ -6,6 +6,7 @@ mod batch;
 mod budget;
 mod common;
 mod extract;
+mod metrics;
 mod queue;
 mod receive;
 mod send;
