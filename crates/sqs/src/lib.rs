@@ -14,6 +14,27 @@
 //! # Ok(()) }
 //! ```
 //!
+//! A [`Queue`] reads one, and handles each message in the trace that it came with:
+//!
+//! ```no_run
+//! use throughline_sqs::{Error, Message, Queue};
+//!
+//! # async fn handle(_: Message) -> Result<(), std::io::Error> { Ok(()) }
+//! # async fn run(sqs: aws_sdk_sqs::Client, url: String) -> Result<(), Error> {
+//! Queue::new(sqs, url).runner().concurrency(8).run(handle).await // deleted after Ok
+//! # }
+//! ```
+//!
+//! # What can't be forgotten
+//!
+//! - A [`Delivery`] shows which message it is. Its body and attributes are given up only inside
+//!   [`process`](Delivery::process), where its trace is current. One is made of any message that was
+//!   received, by a client of your own, too.
+//! - A message of a queue is deleted when its handler has succeeded, and in no other way. While it is
+//!   here nobody else gets it, even if its handler takes longer than the visibility timeout or blocks
+//!   its thread. One that fails, panics or is dropped comes again, until the queue's redrive policy
+//!   takes it, trace and all.
+//!
 //! # Spans
 //!
 //! | name | kind | when | ends |
@@ -22,6 +43,7 @@
 //! | `create {queue}` | PRODUCER | each entry of `SendMessageBatch` | Error when this entry is refused |
 //! | `send {queue}` | CLIENT, linked to each `create` | `SendMessageBatch` | Error when an entry is refused, or all |
 //! | `receive {queue}` | CLIENT, linked to each message | `ReceiveMessage` that brings messages, or fails | |
+//! | `process {queue}` | CONSUMER, child of the `send` or `create` | a [`Delivery`]'s handler | Error when it fails or panics, `error.type=cancelled` when it is dropped |
 //! | `delete {queue}`, `change_visibility {queue}` | CLIENT | these, and their batches | Error when an entry is refused, or all |
 //!
 //! A call that the SDK tries again is one span. A call whose future is dropped is `cancelled`. An empty
@@ -37,6 +59,7 @@
 //! | `messaging.client.operation.duration` | each call that would have a span: once for a batch, and not for an empty poll |
 //! | `messaging.client.sent.messages` | messages that were sent, or were tried to be |
 //! | `messaging.client.consumed.messages` | messages that came |
+//! | `messaging.process.duration` | each message that is processed |
 //!
 //! # How the context travels
 //!
@@ -64,12 +87,16 @@
 #![forbid(unsafe_code)]
 
 mod envelope;
+mod error;
 mod extract;
 mod inject;
 mod process;
+mod queue;
 mod settings;
 
 /// The library underneath, in the version that is used here.
 pub use aws_sdk_sqs;
-pub use process::Interceptor;
+pub use error::{Error, NotDeleted};
+pub use process::{Deliveries, Delivery, Interceptor, Message};
+pub use queue::{Queue, Runner};
 pub use settings::TraceHeader;

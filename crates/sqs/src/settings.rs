@@ -58,3 +58,48 @@ impl TraceHeader {
         matches!(self, TraceHeader::Always | TraceHeader::Preferred)
     }
 }
+
+/// The setters of those who take messages in; beside `throughline_core::config_setters`.
+macro_rules! inbound_setters {
+    () => {
+        /// How far the senders of messages are trusted; [`Trust::Continue`] unless told otherwise.
+        /// With [`Trust::Link`] each message begins a trace of its own, linked to its sender's.
+        ///
+        /// [`Trust::Continue`]: throughline_core::Trust::Continue
+        /// [`Trust::Link`]: throughline_core::Trust::Link
+        #[must_use]
+        pub fn trust(self, trust: throughline_core::Trust) -> Self {
+            self.map(|config| config.trust(trust))
+        }
+
+        /// Lets these members of baggage in from senders whose trace is not continued; see
+        /// [`Config::admit_baggage`](throughline_core::Config::admit_baggage).
+        #[must_use]
+        pub fn admit_baggage(self, keys: impl IntoIterator<Item = impl Into<String>>) -> Self {
+            self.map(|config| config.admit_baggage(keys))
+        }
+
+        /// Says that every message comes from a service that sends its context, so that one
+        /// without is a break; see
+        /// [`Config::expect_parent`](throughline_core::Config::expect_parent).
+        #[must_use]
+        pub fn expect_parent(self, expect: bool) -> Self {
+            self.map(|config| config.expect_parent(expect))
+        }
+
+        /// How `AWSTraceHeader` is read; [`TraceHeader::Fallback`](crate::TraceHeader::Fallback)
+        /// unless told otherwise.
+        #[must_use]
+        pub fn trace_header(self, use_for: crate::TraceHeader) -> Self {
+            self.change(|settings| settings.trace_header = use_for)
+        }
+
+        /// Whether a message without attributes is looked at as one of SNS; see
+        /// [`Interceptor::sns_envelopes`](crate::Interceptor::sns_envelopes).
+        #[must_use]
+        pub fn sns_envelopes(self, read: bool) -> Self {
+            self.change(|settings| settings.sns_envelopes = read)
+        }
+    };
+}
+pub(crate) use inbound_setters;

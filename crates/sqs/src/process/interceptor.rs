@@ -56,6 +56,11 @@ impl Interceptor {
         Interceptor { settings: Arc::new(Settings::new()) }
     }
 
+    /// One that does as somebody else was told.
+    pub(crate) fn of(settings: Arc<Settings>) -> Self {
+        Interceptor { settings }
+    }
+
     fn change(self, change: impl FnOnce(&mut Settings)) -> Self {
         let mut settings = Arc::unwrap_or_clone(self.settings);
         change(&mut settings);

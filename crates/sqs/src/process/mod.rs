@@ -1,7 +1,10 @@
-//! The life of a call's spans.
+//! The life of the spans: of a call, and of a message that is processed.
 
+mod deliveries;
+mod delivery;
 mod end;
 mod interceptor;
+mod message;
 #[cfg(feature = "sns")]
 mod publish;
 mod receive;
@@ -9,4 +12,9 @@ mod send;
 mod settle;
 mod span;
 
+pub use deliveries::Deliveries;
+pub use delivery::Delivery;
 pub use interceptor::Interceptor;
+pub use message::Message;
+
+pub(crate) use delivery::Handled;

@@ -1,0 +1,102 @@
+use std::fmt;
+use std::sync::Arc;
+
+use aws_sdk_sqs::error::SdkError;
+use aws_sdk_sqs::operation::receive_message::ReceiveMessageError;
+
+/// Why a queue can't be read, or messages stay in it.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// There is no such queue.
+    #[error("the queue {queue} does not exist; check its URL and region, or create it")]
+    QueueDoesNotExist {
+        /// The URL of the queue.
+        queue: Arc<str>,
+        /// What SQS said.
+        source: Box<SdkError<ReceiveMessageError>>,
+    },
+    /// SQS knows who asks, or doesn't, and says no.
+    #[error(
+        "access to the queue {queue} is denied; it takes valid credentials with the rights \
+         sqs:ReceiveMessage, sqs:DeleteMessage and sqs:ChangeMessageVisibility"
+    )]
+    AccessDenied {
+        /// The URL of the queue.
+        queue: Arc<str>,
+        /// What SQS said.
+        source: Box<SdkError<ReceiveMessageError>>,
+    },
+    /// Nothing was received, for another reason; [`is_transient`](Self::is_transient) says whether
+    /// that may pass by itself.
+    #[error("no messages could be received from the queue {queue}")]
+    Receive {
+        /// The URL of the queue.
+        queue: Arc<str>,
+        /// What went wrong.
+        source: Box<SdkError<ReceiveMessageError>>,
+    },
+    /// Messages were handled, but could not be deleted. They come again: their handlers have to
+    /// stand that, or the messages have to be deleted by hand.
+    #[error("{} of the queue {queue} were handled but not deleted, and come again: {}",
+        count(.messages), list(.messages))]
+    NotDeleted {
+        /// The URL of the queue.
+        queue: Arc<str>,
+        /// Which, and why.
+        messages: Vec<NotDeleted>,
+    },
+    /// The thread can't be started that deletes messages and keeps them invisible meanwhile.
+    #[error("no thread could be started for the queue {queue}; nothing was received")]
+    Thread {
+        /// The URL of the queue.
+        queue: Arc<str>,
+        /// What the operating system said.
+        source: std::io::Error,
+    },
+    /// The runtime was shut down while messages were waited for.
+    #[error("the runtime was shut down while messages of the queue {queue} were waited for")]
+    Stopped {
+        /// The URL of the queue.
+        queue: Arc<str>,
+    },
+}
+
+/// A message that was handled, but could not be deleted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct NotDeleted {
+    /// Its id.
+    pub message_id: String,
+    /// What SQS said at last.
+    pub reason: String,
+}
+
+impl fmt::Display for NotDeleted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({})", self.message_id, self.reason)
+    }
+}
+
+fn count(messages: &[NotDeleted]) -> String {
+    match messages.len() {
+        1 => "1 message".to_owned(),
+        more => format!("{more} messages"),
+    }
+}
+
+fn list(messages: &[NotDeleted]) -> String {
+    messages.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}
+
+impl Error {
+    /// Whether it may pass by itself: a network that is away, a service that is busy. A
+    /// [`Runner`](crate::Runner) tries those again, and ends on the others.
+    #[must_use]
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Error::Receive { source, .. } => crate::queue::is_transient(source),
+            _ => false,
+        }
+    }
+}

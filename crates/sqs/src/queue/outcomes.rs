@@ -1,0 +1,94 @@
+//! What comes of the calls: which messages are done with, and which have to be tried again.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::calls::Outcome;
+use super::lease::Settle;
+use super::work::Work;
+use crate::error::NotDeleted;
+
+/// How often a deletion is tried, beyond the tries of the SDK: for about a quarter of a minute.
+const DELETE_TRIES: u32 = 8;
+
+/// The same for giving back, without which a message only comes again later.
+const CHANGE_TRIES: u32 = 3;
+
+const FIRST_WAIT: Duration = Duration::from_millis(100);
+
+impl Work {
+    pub(super) fn deleted(&mut self, id: u64, outcome: Outcome) {
+        let Some(held) = self.held.get_mut(&id) else { return };
+        held.tries += 1;
+        let reason = match outcome {
+            Outcome::Done => return self.forget(id),
+            Outcome::Failed(reason) if held.tries < DELETE_TRIES => {
+                let (queue, message_id) = (&self.queue, &held.message_id);
+                tracing::warn!(%queue, message_id, reason, "not deleted yet: it is tried again");
+                self.deletes.push((Instant::now() + wait_after(held.tries), id));
+                return;
+            }
+            Outcome::Failed(reason) | Outcome::Refused(reason) => reason,
+        };
+        let (queue, message_id) = (&self.queue, held.message_id.clone());
+        tracing::error!(
+            %queue, message_id, reason, "a message was handled but not deleted, and comes again"
+        );
+        self.not_deleted.push(NotDeleted { message_id, reason });
+        self.forget(id);
+    }
+
+    pub(super) fn changed(&mut self, id: u64, outcome: Outcome) {
+        let Some(held) = self.held.get_mut(&id) else { return };
+        held.tries += 1;
+        match outcome {
+            Outcome::Failed(_) if held.tries < CHANGE_TRIES => {
+                self.changes.push((Instant::now() + wait_after(held.tries), id));
+                return;
+            }
+            Outcome::Failed(reason) | Outcome::Refused(reason) => {
+                let (queue, message_id) = (&self.queue, &held.message_id);
+                tracing::warn!(
+                    %queue, message_id, reason,
+                    "a message was not given back: it comes again when its visibility timeout ends"
+                );
+            }
+            Outcome::Done => {}
+        }
+        self.forget(id);
+    }
+
+    pub(super) fn beaten(&mut self, id: u64, outcome: Outcome) {
+        // It may have been deleted meanwhile.
+        let Some(held) = self.held.get_mut(&id) else { return };
+        held.is_beating = false;
+        let now = Instant::now();
+        if let Some(Settle::Visible(_)) = held.settle {
+            self.changes.push((now, id));
+            return;
+        }
+        let (queue, message_id) = (&self.queue, &held.message_id);
+        held.next_beat = match outcome {
+            Outcome::Done => Some(now + self.every),
+            Outcome::Failed(reason) => {
+                tracing::warn!(%queue, message_id, reason, "not kept invisible: it is tried again");
+                Some(now + self.every / 4)
+            }
+            Outcome::Refused(reason) => {
+                tracing::warn!(
+                    %queue, message_id, reason,
+                    "a message can't be kept invisible any longer: others may receive it, too"
+                );
+                None
+            }
+        };
+        if let Some(next) = held.next_beat {
+            self.next_beat = self.next_beat.min(next);
+        }
+    }
+}
+
+fn wait_after(tries: u32) -> Duration {
+    FIRST_WAIT * 2_u32.saturating_pow(tries.saturating_sub(1).min(6))
+}

@@ -1,0 +1,275 @@
+//! What the keeper's thread does.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_sdk_sqs::Client;
+use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::sync::oneshot;
+use tokio::task::{self, JoinError, JoinSet};
+use tokio::time::{Instant, sleep_until};
+
+use super::calls::{self, BATCH, Entry, Outcome};
+use super::keeper::{Order, seconds};
+use super::lease::Settle;
+use crate::error::NotDeleted;
+
+/// How long what is settled waits for company.
+const LINGER: Duration = Duration::from_millis(50);
+
+/// An hour: nothing to do is looked at again then.
+const IDLE: Duration = Duration::from_secs(60 * 60);
+
+/// A message that others don't see.
+pub(super) struct Held {
+    receipt: String,
+    pub(super) message_id: String,
+    /// What is to become of it, once that is known.
+    pub(super) settle: Option<Settle>,
+    /// Whether it is just being kept invisible for longer.
+    pub(super) is_beating: bool,
+    pub(super) next_beat: Option<Instant>,
+    pub(super) tries: u32,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Delete,
+    Change,
+    Beat,
+}
+
+type Done = Vec<(u64, Outcome)>;
+
+/// Somebody who waits until these are settled.
+struct Flush {
+    waits_for: Vec<u64>,
+    done: oneshot::Sender<Vec<NotDeleted>>,
+}
+
+pub(super) struct Work {
+    client: Client,
+    pub(super) queue: Arc<str>,
+    visibility: i32,
+    pub(super) every: Duration,
+    pub(super) held: HashMap<u64, Held>,
+    pub(super) deletes: Vec<(Instant, u64)>,
+    pub(super) changes: Vec<(Instant, u64)>,
+    pub(super) next_beat: Instant,
+    calls: JoinSet<Done>,
+    /// What each call is of, in case it panics.
+    called: HashMap<task::Id, (Kind, Vec<u64>)>,
+    flushes: Vec<Flush>,
+    pub(super) not_deleted: Vec<NotDeleted>,
+    is_closing: bool,
+}
+
+impl Work {
+    pub(super) fn new(client: Client, queue: Arc<str>, visibility: Duration) -> Self {
+        Work {
+            client,
+            queue,
+            visibility: seconds(visibility),
+            // Two may fail, and the third is still in time.
+            every: visibility / 3,
+            held: HashMap::new(),
+            deletes: Vec::new(),
+            changes: Vec::new(),
+            next_beat: Instant::now() + IDLE,
+            calls: JoinSet::new(),
+            called: HashMap::new(),
+            flushes: Vec::new(),
+            not_deleted: Vec::new(),
+            is_closing: false,
+        }
+    }
+
+    /// Until nobody can give orders any more, and all are carried out.
+    pub(super) async fn run(mut self, mut orders: UnboundedReceiver<Order>) {
+        loop {
+            self.dispatch();
+            if self.is_closing && self.held.is_empty() && self.calls.is_empty() {
+                return;
+            }
+            let wake = self.wake();
+            tokio::select! {
+                order = orders.recv(), if !self.is_closing => match order {
+                    Some(order) => {
+                        self.take(order);
+                        while let Ok(order) = orders.try_recv() {
+                            self.take(order);
+                        }
+                    }
+                    None => self.is_closing = true,
+                },
+                Some(done) = self.calls.join_next_with_id() => self.done(done),
+                () = sleep_until(wake) => {}
+            }
+        }
+    }
+
+    fn take(&mut self, order: Order) {
+        let now = Instant::now();
+        match order {
+            Order::Hold { id, receipt, message_id } => {
+                let next_beat = Some(now + self.every);
+                let (settle, is_beating, tries) = (None, false, 0);
+                let held = Held { receipt, message_id, settle, is_beating, next_beat, tries };
+                self.held.insert(id, held);
+                self.next_beat = self.next_beat.min(now + self.every);
+            }
+            Order::Settle(id, settle) => {
+                let Some(held) = self.held.get_mut(&id) else { return };
+                held.settle = Some(settle);
+                match settle {
+                    Settle::Delete => self.deletes.push((now + LINGER, id)),
+                    // After a heartbeat that is on its way: the last one holds.
+                    Settle::Visible(_) if held.is_beating => {}
+                    Settle::Visible(_) => self.changes.push((now + LINGER, id)),
+                }
+            }
+            Order::Flush(done) => {
+                let settled = self.held.iter().filter(|(_, held)| held.settle.is_some());
+                let waits_for = settled.map(|(id, _)| *id).collect();
+                self.flushes.push(Flush { waits_for, done });
+                self.answer();
+            }
+        }
+    }
+
+    /// Answers those who wait for nothing more.
+    fn answer(&mut self) {
+        let mut at = 0;
+        while at < self.flushes.len() {
+            if self.flushes[at].waits_for.is_empty() {
+                let Flush { done, .. } = self.flushes.swap_remove(at);
+                // Whoever waits no longer gets it told the next time.
+                if let Err(not_deleted) = done.send(std::mem::take(&mut self.not_deleted)) {
+                    self.not_deleted = not_deleted;
+                }
+            } else {
+                at += 1;
+            }
+        }
+    }
+
+    fn wake(&self) -> Instant {
+        let due = self.deletes.iter().chain(&self.changes).map(|(at, _)| *at);
+        due.chain([self.next_beat]).min().unwrap_or(self.next_beat)
+    }
+
+    /// Starts the calls whose time has come.
+    fn dispatch(&mut self) {
+        let now = Instant::now();
+        let hurry = self.is_closing || !self.flushes.is_empty();
+        for batch in ready(&mut self.deletes, now, hurry) {
+            let entries = self.entries(&batch);
+            let work = calls::delete(self.client.clone(), self.queue.to_string(), entries);
+            self.call(Kind::Delete, batch, work);
+        }
+        for batch in ready(&mut self.changes, now, hurry) {
+            let entries = self.entries(&batch).into_iter();
+            let entries = entries.map(|entry| {
+                let seconds = match self.held.get(&entry.0).and_then(|held| held.settle) {
+                    Some(Settle::Visible(seconds)) => seconds,
+                    _ => 0,
+                };
+                (entry, seconds)
+            });
+            let entries = entries.collect();
+            let work = calls::change(self.client.clone(), self.queue.to_string(), entries);
+            self.call(Kind::Change, batch, work);
+        }
+        if now >= self.next_beat {
+            self.beat(now);
+        }
+    }
+
+    /// Keeps invisible for longer what is due, and what soon would be.
+    fn beat(&mut self, now: Instant) {
+        let soon = now + self.every / 4;
+        let mut due = Vec::new();
+        let mut next = now + IDLE;
+        for (id, held) in &mut self.held {
+            let Some(at) = held.next_beat else { continue };
+            if held.is_beating || matches!(held.settle, Some(Settle::Visible(_))) {
+                continue;
+            }
+            if at <= soon {
+                held.is_beating = true;
+                due.push(*id);
+            } else {
+                next = next.min(at);
+            }
+        }
+        self.next_beat = next;
+        for batch in due.chunks(BATCH) {
+            let entries = self.entries(batch).into_iter();
+            let entries = entries.map(|entry| (entry, self.visibility)).collect();
+            let work = calls::change(self.client.clone(), self.queue.to_string(), entries);
+            self.call(Kind::Beat, batch.to_vec(), work);
+        }
+    }
+
+    fn entries(&self, ids: &[u64]) -> Vec<Entry> {
+        let entry = |id: &u64| Some((*id, self.held.get(id)?.receipt.clone()));
+        ids.iter().filter_map(entry).collect()
+    }
+
+    fn call(
+        &mut self,
+        kind: Kind,
+        ids: Vec<u64>,
+        work: impl Future<Output = Done> + Send + 'static,
+    ) {
+        #[expect(clippy::disallowed_methods, reason = "it is of messages of any trace")]
+        let task = self.calls.spawn(work);
+        self.called.insert(task.id(), (kind, ids));
+    }
+
+    fn done(&mut self, done: Result<(task::Id, Done), JoinError>) {
+        let id = done.as_ref().map_or_else(JoinError::id, |(id, _)| *id);
+        let Some((kind, ids)) = self.called.remove(&id) else { return };
+        let outcomes = match done {
+            Ok((_, outcomes)) => outcomes,
+            Err(error) => {
+                let failed = Outcome::Failed(error.to_string());
+                ids.into_iter().map(|id| (id, failed.clone())).collect()
+            }
+        };
+        for (id, outcome) in outcomes {
+            match kind {
+                Kind::Delete => self.deleted(id, outcome),
+                Kind::Change => self.changed(id, outcome),
+                Kind::Beat => self.beaten(id, outcome),
+            }
+        }
+        self.answer();
+    }
+
+    pub(super) fn forget(&mut self, id: u64) {
+        self.held.remove(&id);
+        for flush in &mut self.flushes {
+            flush.waits_for.retain(|it| *it != id);
+        }
+    }
+}
+
+/// Takes out what is to be sent now: full batches, and all of it once somebody has waited enough.
+fn ready(due: &mut Vec<(Instant, u64)>, now: Instant, hurry: bool) -> Vec<Vec<u64>> {
+    let soon = now + LINGER;
+    let is_over = hurry || due.iter().any(|(at, _)| *at <= now);
+    let count = due.iter().filter(|(at, _)| *at <= soon).count();
+    let mut left = if is_over { count } else { count - count % BATCH };
+    let mut ids = Vec::with_capacity(left);
+    due.retain(|(at, id)| {
+        let taken = left > 0 && *at <= soon;
+        if taken {
+            left -= 1;
+            ids.push(*id);
+        }
+        !taken
+    });
+    ids.chunks(BATCH).map(<[u64]>::to_vec).collect()
+}

@@ -1,0 +1,12 @@
+//! A queue that is read, on the embedded SQS, or on a real one:
+//! `integration-tests/native/stack run --only sqs -- cargo test -p throughline-sqs --test queue`.
+#![allow(clippy::expect_used, clippy::panic, reason = "a test that cannot go on says so")]
+#![expect(clippy::disallowed_methods, reason = "tests hold tasks of their own")]
+
+mod common;
+mod conformance;
+mod failure;
+mod hold;
+mod law;
+mod process;
+mod runner;
