@@ -29,7 +29,7 @@
 //!
 //! - A [`Delivery`] shows which message it is. Its body and attributes are given up only inside
 //!   [`process`](Delivery::process), where its trace is current. One is made of any message that was
-//!   received, by a client of your own, too.
+//!   received, by a client of your own or (feature `lambda`) in an event of AWS Lambda.
 //! - A message of a queue is deleted when its handler has succeeded, and in no other way. While it is
 //!   here nobody else gets it, even if its handler takes longer than the visibility timeout or blocks
 //!   its thread. One that fails, panics or is dropped comes again, until the queue's redrive policy
@@ -90,6 +90,8 @@ mod envelope;
 mod error;
 mod extract;
 mod inject;
+#[cfg(feature = "lambda")]
+pub mod lambda;
 mod process;
 mod queue;
 mod settings;

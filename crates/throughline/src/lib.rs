@@ -52,8 +52,9 @@
 //! | `tower` | `tower` | any tower service of HTTP, and any tower client |
 //! | `reqwest` | `reqwest` | reqwest clients, through `reqwest-middleware` |
 //! | `kafka` | `kafka` | Kafka producers and consumers, through `rdkafka` |
-//! | `sqs` | `sqs` | Amazon SQS, through an interceptor on `aws-sdk-sqs` |
+//! | `sqs` | `sqs` | Amazon SQS, through an interceptor on `aws-sdk-sqs`, and queues that are read |
 //! | `sns` | `sqs` | publishing to Amazon SNS, too |
+//! | `sqs-lambda` | `sqs` | events of AWS Lambda, too |
 //! | `task` | `task` | spawned tasks, blocking work, jobs |
 //! | `telemetry` | `telemetry` | start-up: exporter, resource, sampling, logs, shutdown |
 //! | `tls` | | HTTPS to the collector, with `telemetry` |

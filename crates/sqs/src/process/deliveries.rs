@@ -20,7 +20,7 @@ const PROCESS: &str = "process";
 const CAPACITY: usize = 12;
 
 /// How messages are taken in that came in some other way than by a [`Queue`](crate::Queue): from a
-/// client of your own, say. To delete them is left to you.
+/// client of your own, or in an event of AWS Lambda. To delete them is left to you.
 ///
 /// ```
 /// use throughline_sqs::Deliveries;
@@ -40,6 +40,8 @@ const CAPACITY: usize = 12;
 pub struct Deliveries {
     settings: Arc<Settings>,
     source: Arc<Source>,
+    /// Whether nobody else does: messages are counted where they are received.
+    counts: bool,
 }
 
 /// Where messages come from, as their spans tell it.
@@ -51,7 +53,7 @@ struct Source {
 
 impl Default for Deliveries {
     fn default() -> Self {
-        Deliveries { settings: Arc::new(Settings::new()), source: Arc::default() }
+        Deliveries { settings: Arc::new(Settings::new()), source: Arc::default(), counts: false }
     }
 }
 
@@ -63,6 +65,18 @@ impl Deliveries {
         let name = url.trim_end_matches('/').rsplit('/').next().filter(|name| !name.is_empty());
         let source = Source { url: Some(shared(url)), name: name.map(Arc::from) };
         Deliveries { source: Arc::new(source), ..Deliveries::default() }
+    }
+
+    /// The same for messages that no client received, from the queue of this ARN, whose last part is
+    /// its name, unless the queue is known.
+    #[cfg(feature = "lambda")]
+    pub(crate) fn with_arn(&self, arn: Option<&str>) -> Self {
+        let name = arn.and_then(|arn| arn.rsplit(':').next()).filter(|name| !name.is_empty());
+        let source = match (name, &self.source.name) {
+            (Some(name), None) => Arc::new(Source { url: None, name: Some(Arc::from(name)) }),
+            _ => Arc::clone(&self.source),
+        };
+        Deliveries { settings: Arc::clone(&self.settings), source, counts: true }
     }
 
     /// A message of the queue, to be processed.
@@ -112,8 +126,10 @@ impl Deliveries {
                         labels.set(semconv::MESSAGING_OPERATION_NAME, PROCESS);
                     }
                 });
-            // Messages are counted where they are received.
             if let Some(measure) = measure {
+                if self.counts {
+                    measure.messages(1);
+                }
                 span.measured(measure);
             }
         }

@@ -7,6 +7,8 @@ mod common;
 mod conformance;
 mod failure;
 mod hold;
+#[cfg(feature = "lambda")]
+mod lambda;
 mod law;
 mod process;
 mod runner;
