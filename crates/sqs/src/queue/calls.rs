@@ -141,3 +141,22 @@ pub(super) fn is_final(code: &str) -> bool {
 fn plain(code: &str) -> &str {
     code.strip_prefix("AWS.SimpleQueueService.").unwrap_or(code)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_no_later_try_changes_is_told_from_what_passes() {
+        for code in ["QueueDoesNotExist", "AWS.SimpleQueueService.NonExistentQueue"] {
+            assert!(is_gone(code) && is_final(code) && !is_denied(code), "{code}");
+        }
+        for code in ["AccessDenied", "AccessDeniedException", "InvalidClientTokenId"] {
+            assert!(is_denied(code) && is_final(code) && !is_gone(code), "{code}");
+        }
+        // New credentials are on their way, or fewer calls are.
+        for code in ["ExpiredToken", "RequestThrottled", "OverLimit", "InternalFailure"] {
+            assert!(!is_final(code), "{code}");
+        }
+    }
+}

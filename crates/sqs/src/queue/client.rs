@@ -253,11 +253,12 @@ impl Queue {
     /// Of the calls that keep messages. A late one is of no use; and with timeouts that nobody else
     /// has, the SDK shares no connection with others, on whose runtime a handler may block.
     fn timeouts(&self) -> TimeoutConfig {
-        let held = self.client.config().timeout_config().cloned();
-        let held = held.unwrap_or_else(TimeoutConfig::disabled);
+        // What isn't set stays the SDK's default.
+        let held = self.client.config().timeout_config();
+        let held = held.map(TimeoutConfig::to_builder).unwrap_or_default();
         let time = self.visibility / 3;
         let time = time.clamp(Duration::from_secs(1), Duration::from_secs(10));
-        held.into_builder().read_timeout(time + Duration::from_nanos(1)).build()
+        held.read_timeout(time + Duration::from_nanos(1)).build()
     }
 }
 

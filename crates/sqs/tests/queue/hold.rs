@@ -16,11 +16,11 @@ const VISIBILITY: Duration = Duration::from_secs(1);
 const LONG: Duration = Duration::from_millis(3_300);
 
 fn runner(rig: &Rig, url: &str) -> Runner {
-    rig.read(url).visibility_timeout(VISIBILITY).runner().concurrency(4)
+    rig.read(url).visibility_timeout(VISIBILITY).runner()
 }
 
-/// Runs a handler once, beside the room for others, and returns how often it was called.
-async fn handled<F, Fut>(rig: &Rig, url: &str, handler: F) -> usize
+/// Runs a handler for a message until it succeeds, and returns how often it was called.
+async fn handled<F, Fut>(rig: &Rig, url: &str, concurrency: usize, handler: F) -> usize
 where
     F: Fn() -> Fut + Send + Sync + 'static,
     Fut: Future<Output = ()> + Send + 'static,
@@ -29,8 +29,10 @@ where
     let calls = Arc::new(AtomicUsize::new(0));
     let done = Arc::new(Notify::new());
     let (counted, told) = (Arc::clone(&calls), Arc::clone(&done));
-    let run = runner(rig, url).with_graceful_shutdown(async move { done.notified().await }).run(
-        move |_| {
+    let run = runner(rig, url)
+        .concurrency(concurrency)
+        .with_graceful_shutdown(async move { done.notified().await })
+        .run(move |_| {
             counted.fetch_add(1, SeqCst);
             let (handled, told) = (handler(), Arc::clone(&told));
             async move {
@@ -38,8 +40,7 @@ where
                 told.notify_one();
                 Ok::<_, String>(())
             }
-        },
-    );
+        });
     soon("the end", run).await.expect("a drain");
     assert_eq!(rig.counts(url).await, (0, 0));
     calls.load(SeqCst)
@@ -49,18 +50,29 @@ where
 async fn a_handler_may_take_longer_than_the_visibility_timeout() {
     let rig = Rig::new();
     let url = rig.queue(&[]).await;
-    let calls = handled(&rig, &url, || tokio::time::sleep(LONG)).await;
+    let calls = handled(&rig, &url, 4, || tokio::time::sleep(LONG)).await;
     assert_eq!(calls, 1);
     let kept = rig.spans(&format!("change_visibility {}", name(&url)));
     assert!((4..=12).contains(&kept.len()), "{} times", kept.len());
 }
 
-/// On the only thread of its runtime, on which its client's connections are served as well.
+/// On the only thread of its runtime, on which the connections of its client are served as well: one
+/// is free, if nothing else is received meanwhile.
 #[tokio::test]
 async fn a_handler_may_block_its_thread() {
     let rig = Rig::new();
     let url = rig.queue(&[]).await;
-    assert_eq!(handled(&rig, &url, || async { std::thread::sleep(LONG) }).await, 1);
+    for concurrency in [1, 4] {
+        let block = || async {
+            // Until the connection is free on which the message came.
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            std::thread::sleep(LONG);
+        };
+        assert_eq!(handled(&rig, &url, concurrency, block).await, 1);
+        let kept = rig.spans(&format!("change_visibility {}", name(&url)));
+        assert!(kept.len() >= 4, "{} times", kept.len());
+        rig.recorder.clear();
+    }
 }
 
 #[tokio::test]
@@ -109,6 +121,6 @@ async fn a_heartbeat_that_fails_is_tried_again() {
     let change = Operation::ChangeMessageVisibilityBatch;
     rig.sqs().fail_next(change, 3, Fault::ErrorBefore);
     rig.sqs().fail_next(change, 1, Fault::FailEntry(0));
-    let calls = handled(&rig, &url, || tokio::time::sleep(LONG)).await;
+    let calls = handled(&rig, &url, 4, || tokio::time::sleep(LONG)).await;
     assert_eq!(calls, 1);
 }

@@ -135,7 +135,8 @@ async fn a_panic_and_an_error_stay_alone() {
     let run = {
         let seen = seen.clone();
         let queue = rig.read(&url).backoff(PATIENCE, PATIENCE);
-        queue.runner().concurrency(3).with_graceful_shutdown(seen.enough()).run(move |message| {
+        // One after the other: the last is begun when the panic is over.
+        queue.runner().with_graceful_shutdown(seen.enough()).run(move |message| {
             seen.add(message.body(), 3);
             async move {
                 match message.body() {
@@ -173,6 +174,8 @@ async fn a_drain_finishes_what_runs_and_gives_back_the_rest() {
         let (stop, go_on, seen) = (Arc::clone(&stop), Arc::clone(&go_on), seen.clone());
         rig.read(&url)
             .wait_time(Duration::from_secs(2))
+            // What failed would come again much later.
+            .backoff(PATIENCE, PATIENCE)
             .runner()
             .concurrency(4)
             .with_graceful_shutdown(async move { stop.notified().await })
