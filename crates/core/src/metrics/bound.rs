@@ -73,7 +73,7 @@ impl BoundMeter {
 pub(crate) fn look() {
     // OpenTelemetry's no-op provider says of itself only that it has no memory. One without can't
     // keep a measurement.
-    if size_of_val(&*global::meter_provider()) > 0 {
+    if !FOUND.load(Relaxed) && size_of_val(&*global::meter_provider()) > 0 {
         FOUND.store(true, Relaxed);
     }
 }

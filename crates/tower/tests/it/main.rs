@@ -3,6 +3,7 @@
 #![allow(clippy::expect_used, clippy::panic, clippy::let_underscore_must_use)]
 
 mod bodies;
+mod chains;
 mod client;
 mod config;
 mod layers;
