@@ -12,7 +12,7 @@ use aws_sdk_sqs::types::{Message, MessageAttributeValue, QueueAttributeName};
 use throughline_testing::embedded::Sqs;
 
 /// Where it is written down in what ElasticMQ differs.
-const DOCUMENTED: &str = include_str!("../../../crates/testing/src/embedded/sqs/mod.rs");
+pub(crate) const DOCUMENTED: &str = include_str!("../../../crates/testing/src/embedded/sqs/mod.rs");
 
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 

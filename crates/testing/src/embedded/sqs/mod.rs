@@ -7,16 +7,49 @@
 //!
 //! | what | here, as AWS documents it | ElasticMQ |
 //! |---|---|---|
+//! | `x-amzn-query-error` | the older name of an error, which SDKs still show | isn't sent: they show the newer |
+//! | `content-type` of an error | `application/x-amz-json-1.0` | `application/json` |
+//! | codes of refused messages | `InvalidParameterValue`, `InvalidMessageContents`, `MissingParameter` | `InvalidAttributeValue` or `MissingParameter` |
+//! | codes of refused names of queues | `InvalidParameterValue` | `InvalidAttributeName` |
+//! | codes of refused redrive policies | `InvalidParameterValue` | `InvalidAttributeValue`, `QueueDoesNotExist` |
+//! | bounds of `ReceiveMessage` | `InvalidParameterValue` | `InvalidAttributeValue` |
+//! | values that are no numbers | `InvalidAttributeValue` | `InvalidParameterValue` |
+//! | what can't be read | `SerializationException` | HTTP 500, or whatever |
+//! | the largest message | 1 MiB, of a batch in all, too | 256 KiB |
+//! | what the size of a message counts | bytes | characters |
+//! | attributes toward the size of a message | count | don't |
+//! | `MaximumMessageSize` | holds, from 1 KiB to 1 MiB | is ignored |
+//! | names of message attributes | have their grammar | are any |
+//! | types that only begin like one | `InvalidParameterValue` | are taken |
+//! | types of more than 256 bytes | `InvalidParameterValue` | are taken |
+//! | an empty binary value | `InvalidParameterValue` | is taken |
+//! | two values in one attribute | `InvalidParameterValue` | are taken |
+//! | lists as values | `UnsupportedOperation` | are ignored |
+//! | numbers of more than 38 digits | `InvalidParameterValue` | are taken |
+//! | unknown message system attribute, malformed `AWSTraceHeader` | `InvalidParameterValue` | is taken |
+//! | `MD5OfMessageSystemAttributes` | is sent | isn't |
+//! | attributes by `prefix.*` | all whose names start with `prefix` | none |
+//! | an empty receive | no list | an empty list |
+//! | an empty batch | `EmptyBatchRequest` | is taken |
+//! | ids of batch entries | have their grammar | are any |
 //! | delete by an old receipt | succeeds; a message received since stays | `ReceiptHandleIsInvalid` |
+//! | `SequenceNumber` of the entries of a batch | is sent | isn't |
+//! | a group of which one message is given back and another isn't | is locked | isn't; the message loses its turn |
+//! | an expired receipt of a FIFO queue | `InvalidParameterValue` | is taken |
 //! | hide what isn't in flight | `MessageNotInflight` | it is hidden |
 //! | hide what is deleted | `InvalidParameterValue` | `ReceiptHandleIsInvalid` |
-//! | visibility timeouts above 12 hours or below 0 | `InvalidParameterValue`; the 12 hours begin when it is received | are taken |
-//! | attributes by `prefix.*` | all whose names start with `prefix` | none |
-//! | `MD5OfMessageSystemAttributes` | is sent | isn't |
-//! | unknown message system attribute, malformed `AWSTraceHeader` | `InvalidParameterValue` | is taken |
-//! | bounds of `ReceiveMessage` | `InvalidParameterValue` | `InvalidAttributeValue` |
+//! | visibility timeouts above 12 hours or below 0 | are refused; the 12 hours begin with the receive | are taken |
+//! | bounds of a queue's attributes | `InvalidAttributeValue` | aren't kept |
 //! | unknown names of attributes | `InvalidAttributeName` | are ignored |
-//! | an empty receive | no list | an empty list |
+//! | attributes of FIFO queues on others | `InvalidAttributeName` | are ignored |
+//! | a queue that is made FIFO later | `InvalidAttributeValue` | is ignored |
+//! | a change that is refused | changes nothing | changes what comes before |
+//! | `MessageRetentionPeriod` and `MaximumMessageSize` among the attributes of a queue | are there | aren't |
+//! | `MaxResults` and `NextToken` of `ListQueues` | page by page | all at once |
+//! | a second purge within 60 seconds | `PurgeQueueInProgress` | is done |
+//! | a queue of a name deleted within 60 seconds | `QueueDeletedRecently` | is created |
+//! | `MessageDeduplicationId` of a dead letter | is what it was | is the message's id |
+//! | dead letters of another type of queue | `InvalidParameterValue` | are taken |
 
 mod attribute;
 mod clock;

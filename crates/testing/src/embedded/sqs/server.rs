@@ -57,9 +57,9 @@ impl Server {
         }
     }
 
-    async fn sleep(&self, time: Duration) {
+    async fn sleep(&self, since: u64, time: Duration) {
         let time = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
-        let until = self.clock.now().saturating_add(time);
+        let until = since.saturating_add(time);
         loop {
             let mut changed = std::pin::pin!(self.changed.notified());
             changed.as_mut().enable();
@@ -70,8 +70,8 @@ impl Server {
         }
     }
 
-    async fn receive(&self, wanted: &Receiving) -> Result<Value, Refusal> {
-        let deadline = self.clock.now() + wanted.wait;
+    async fn receive(&self, since: u64, wanted: &Receiving) -> Result<Value, Refusal> {
+        let deadline = since + wanted.wait;
         loop {
             // Enabled before the look: a change between the two is not missed.
             let mut changed = std::pin::pin!(self.changed.notified());
@@ -94,13 +94,14 @@ impl Server {
 
     async fn perform(
         &self,
+        since: u64,
         operation: Operation,
         body: &[u8],
         fail: Option<usize>,
     ) -> Result<Value, Refusal> {
         if operation == Operation::ReceiveMessage {
             let wanted = self.state().receiving(read(body)?)?;
-            return self.receive(&wanted).await;
+            return self.receive(since, &wanted).await;
         }
         let done = self.perform_at_once(operation, body, fail);
         self.changed.notify_waiters();
@@ -140,10 +141,13 @@ impl Server {
     }
 
     async fn faulty(&self, operation: Operation, body: &[u8], cut: &Cut) -> Result<Value, Refusal> {
+        // Waits begin before the request is counted: who has seen it counted, or seen what it does,
+        // can put the clock forward, and knows that they end.
+        let since = self.clock.now();
         // On its own: a lock is not held while a request waits.
         let fault = self.faults().take(operation);
         match fault {
-            None => self.perform(operation, body, None).await,
+            None => self.perform(since, operation, body, None).await,
             Some(Fault::ErrorBefore) => Err(Refusal::internal()),
             Some(Fault::Throttled) => Err(Refusal::throttled()),
             Some(Fault::CloseBefore) => {
@@ -151,24 +155,30 @@ impl Server {
                 Err(Refusal::internal())
             }
             Some(Fault::ErrorAfter) => {
-                self.perform(operation, body, None).await.and(Err(Refusal::internal()))
+                self.perform(since, operation, body, None).await.and(Err(Refusal::internal()))
             }
             Some(Fault::CloseAfter) => {
-                let done = self.perform(operation, body, None).await;
+                let done = self.perform(since, operation, body, None).await;
                 cut.cut();
                 done
             }
             Some(Fault::Delayed(time)) => {
-                let done = self.perform(operation, body, None).await;
-                self.sleep(time).await;
+                let done = self.perform(since, operation, body, None).await;
+                self.sleep(since, time).await;
                 done
             }
-            Some(Fault::FailEntry(place)) => self.perform(operation, body, Some(place)).await,
+            Some(Fault::FailEntry(place)) => {
+                self.perform(since, operation, body, Some(place)).await
+            }
         }
     }
 }
 
 fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Refusal> {
+    // Serde would read an array as the fields in their order.
+    if body.trim_ascii_start().first() != Some(&b'{') {
+        return Err(Refusal::serialization("The request is no JSON object."));
+    }
     serde_json::from_slice(body).map_err(|error| Refusal::serialization(error.to_string()))
 }
 
