@@ -61,6 +61,36 @@ async fn an_error_that_stays_reaches_the_caller() {
 }
 
 #[tokio::test]
+async fn it_fails_until_it_is_told_not_to() {
+    let (rig, _, url) = rig().await;
+    let send = || rig.client.send_message().queue_url(&url).message_body("x").send();
+    rig.sqs().fail_next(Operation::SendMessage, 0, Fault::ErrorBefore);
+    assert_eq!(refused(send().await), "nothing");
+    rig.sqs().fail_next(Operation::SendMessage, 1, Fault::Throttled);
+    rig.sqs().fail_next(Operation::SendMessage, usize::MAX, Fault::ErrorBefore);
+    for _ in 0..3 {
+        assert_eq!(refused(send().await), "InternalFailure");
+    }
+    rig.sqs().fail_no_more();
+    assert_eq!(refused(send().await), "nothing");
+    assert_eq!(rig.sqs().requests(Operation::SendMessage), 11);
+}
+
+#[tokio::test]
+async fn a_receive_whose_answer_is_lost_costs_a_visibility_timeout() {
+    let (rig, name, url) = rig().await;
+    rig.send(&url, "one book").await;
+    rig.sqs().fail_next(Operation::ReceiveMessage, 1, Fault::CloseAfter);
+    // The client tries again by itself, and finds nothing.
+    assert!(rig.receive(&url).await.is_empty());
+    assert_eq!(rig.sqs().requests(Operation::ReceiveMessage), 2);
+    assert_eq!(rig.sqs().in_flight(&name).expect("the queue"), 1);
+    rig.pass(30).await;
+    assert_eq!(rig.sqs().in_flight(&name).expect("the queue"), 0);
+    rig.receive_one(&url).await;
+}
+
+#[tokio::test]
 async fn only_what_was_named_fails() {
     let (rig, _, url) = rig().await;
     rig.sqs().fail_next(Operation::DeleteMessage, 3, Fault::ErrorBefore);

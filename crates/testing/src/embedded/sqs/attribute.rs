@@ -122,7 +122,7 @@ fn attribute(name: &str, sent: AttributeValue) -> Result<Attribute, Refusal> {
                 return Err(Refusal::contents());
             }
             if kind == "Number" && !is_number(&text) {
-                return refuse("is no number of at most 38 digits, within ±10^126");
+                return refuse("is no number of at most 38 digits, from 10^-128 to 10^126");
             }
             text.into_bytes()
         }
@@ -152,7 +152,8 @@ fn is_number(text: &str) -> bool {
     let mantissa = text.split(['e', 'E']).next().unwrap_or_default();
     let digits = mantissa.bytes().filter(u8::is_ascii_digit);
     let significant = digits.skip_while(|digit| *digit == b'0').count();
-    is_plain && significant <= 38 && text.parse::<f64>().is_ok_and(|n| n.abs() <= 1e126)
+    let is_within = |number: f64| number == 0.0 || (1e-128..=1e126).contains(&number.abs());
+    is_plain && significant <= 38 && text.parse().is_ok_and(is_within)
 }
 
 /// `Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8;Sampled=1`, where the rest may

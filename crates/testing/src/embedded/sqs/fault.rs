@@ -70,20 +70,31 @@ pub enum Fault {
 /// The faults to come, and how often each operation was asked for.
 #[derive(Debug, Default)]
 pub(super) struct Faults {
-    next: HashMap<Operation, VecDeque<Fault>>,
+    next: HashMap<Operation, VecDeque<(usize, Fault)>>,
     requests: HashMap<Operation, usize>,
 }
 
 impl Faults {
-    pub(super) fn add(&mut self, operation: Operation, count: usize, fault: &Fault) {
-        let faults = std::iter::repeat_n(fault, count).cloned();
-        self.next.entry(operation).or_default().extend(faults);
+    pub(super) fn add(&mut self, operation: Operation, count: usize, fault: Fault) {
+        if count > 0 {
+            self.next.entry(operation).or_default().push_back((count, fault));
+        }
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.next.clear();
     }
 
     /// Counts a request, and says what goes wrong with it.
     pub(super) fn take(&mut self, operation: Operation) -> Option<Fault> {
         *self.requests.entry(operation).or_default() += 1;
-        self.next.get_mut(&operation)?.pop_front()
+        let next = self.next.get_mut(&operation)?;
+        let (count, fault) = next.front_mut()?;
+        *count -= 1;
+        if *count > 0 {
+            return Some(fault.clone());
+        }
+        next.pop_front().map(|(_, fault)| fault)
     }
 
     pub(super) fn requests(&self, operation: Operation) -> usize {

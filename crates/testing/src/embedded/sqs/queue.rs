@@ -244,3 +244,43 @@ impl Queue {
 fn expired(handle: &str) -> Refusal {
     Refusal::value(handle, "ReceiptHandle", "The receipt handle has expired")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::embedded::sqs::attribute::Attributes;
+
+    const TWO: Wanted = Wanted { count: 2, visibility_timeout: None, max_receives: None };
+
+    /// A queue that may have three in flight, with five messages of as many groups.
+    fn queue(fifo: bool) -> Queue {
+        let mut queue = Queue::new(0, 0, Settings { fifo, ..Settings::default() });
+        queue.in_flight_limit = 3;
+        for number in 1..=5_u64 {
+            let (attributes, system) = (Attributes::new(), Attributes::new());
+            let group = Some(number.to_string());
+            let deduplication = group.clone();
+            let body = number.to_string();
+            let content = Content { body, attributes, system, group, deduplication };
+            queue.send(0, number, number.to_string(), content, None);
+        }
+        queue
+    }
+
+    fn take(queue: &mut Queue, number: &mut u64) -> Result<usize, &'static str> {
+        let taken = queue.take(0, number, TWO);
+        taken.map(|taken| taken.messages.len()).map_err(|refusal| refusal.shape)
+    }
+
+    #[test]
+    fn no_more_are_in_flight_than_may_be() {
+        for (fifo, full) in [(false, Err("OverLimit")), (true, Ok(0))] {
+            let (mut queue, mut number) = (queue(fifo), 5);
+            assert_eq!(take(&mut queue, &mut number), Ok(2));
+            assert_eq!(take(&mut queue, &mut number), Ok(1));
+            assert_eq!(take(&mut queue, &mut number), full);
+            queue.delete(0, &message::handle(0, 1, 6)).unwrap();
+            assert_eq!(take(&mut queue, &mut number), Ok(1));
+        }
+    }
+}
