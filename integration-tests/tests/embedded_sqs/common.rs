@@ -28,7 +28,11 @@ impl Rig {
     pub(crate) fn new() -> Self {
         match std::env::var("SQS_ENDPOINT").ok().filter(|endpoint| !endpoint.is_empty()) {
             Some(endpoint) => Rig { client: client(&endpoint), endpoint, embedded: None },
-            None => Rig::embedded(),
+            None => {
+                let required = std::env::var("THROUGHLINE_NATIVE").as_deref() == Ok("required");
+                assert!(!required, "SQS_ENDPOINT is not set, and the native stack is required");
+                Rig::embedded()
+            }
         }
     }
 

@@ -97,6 +97,18 @@ async fn the_next_of_a_group_comes_once_the_first_is_dead() {
 }
 
 #[tokio::test]
+async fn what_has_no_grave_stays() {
+    // On ours alone: AWS doesn't say, and with ElasticMQ the message is gone.
+    let rig = Rig::embedded();
+    let (queue, dead, _) = pair(&rig, false, 1).await;
+    rig.send(&queue, "one book").await;
+    rig.client.delete_queue().queue_url(&dead).send().await.expect("it is deleted");
+    for _ in 0..3 {
+        assert_eq!(bodies(&receive_all(&rig, &queue).await), ["one book"]);
+    }
+}
+
+#[tokio::test]
 async fn a_policy_names_a_queue_of_the_same_type_and_a_count() {
     let rig = Rig::new();
     let (plain, fifo) = (rig.queue(&[]).await, rig.fifo(&[]).await);

@@ -161,6 +161,18 @@ async fn a_batch_is_in_its_order() {
 }
 
 #[tokio::test]
+async fn a_new_delay_is_that_of_what_is_there_already() {
+    let rig = Rig::new();
+    let queue = rig.fifo(&[(Name::DelaySeconds, "900")]).await;
+    send(&rig, &queue, "a", "1").await;
+    assert_eq!(rig.counts(&queue).await, ["0", "0", "1"]);
+    let change = rig.client.set_queue_attributes().queue_url(&queue);
+    change.attributes(Name::DelaySeconds, "0").send().await.expect("it is changed");
+    let expected = rig.differs("a new delay of a FIFO queue", ["1", "0", "0"], ["0", "0", "1"]);
+    assert_eq!(rig.counts(&queue).await, expected);
+}
+
+#[tokio::test]
 async fn the_name_says_so() {
     let rig = Rig::new();
     let row = "codes of refused names of queues";

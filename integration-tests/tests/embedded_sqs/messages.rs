@@ -149,8 +149,16 @@ async fn the_trace_header_is_carried_beside_the_ten() {
 async fn no_other_system_attribute_can_be_sent() {
     let rig = Rig::new();
     let queue = rig.queue(&[]).await;
-    let cases = [("SenderId", TRACE), ("AWSTraceHeader", ""), ("AWSTraceHeader", "Root=1")];
-    for (name, value) in cases {
+    let trace_headers = [
+        "",
+        "Root=1",
+        "Root=1-5759e988-bd862e3fe1be46a99427279",
+        "Parent=53995c3f42cd8ad8;Sampled=1",
+        "Root=1-5759e988-bd862e3fe1be46a994272793;Parent=5",
+        "Root=1-5759e988-bd862e3fe1be46a994272793;Sampled=yes",
+    ];
+    let trace_headers = trace_headers.map(|value| ("AWSTraceHeader", value));
+    for (name, value) in trace_headers.into_iter().chain([("SenderId", TRACE)]) {
         let sent = rig.client.send_message().queue_url(&queue).message_body("one book");
         let sent = sent.message_system_attributes(name.into(), trace_header(value));
         let row = "unknown message system attribute, malformed `AWSTraceHeader`";

@@ -30,7 +30,7 @@ pub(super) struct Stored {
     pub(super) visible: u64,
     /// How often it was received, by whatever queue.
     pub(super) receives: u64,
-    /// Of the queue that it is in now: when it was received last, and by what number.
+    /// When it was received last, and by what number.
     pub(super) receipt: Option<Receipt>,
     pub(super) first_received: Option<u64>,
     pub(super) sequence: Option<u64>,

@@ -70,6 +70,7 @@
 //! | delete by an old receipt | succeeds; a message received since stays | `ReceiptHandleIsInvalid` |
 //! | `SequenceNumber` of the entries of a batch | is sent | isn't |
 //! | a group of which one message is given back and another isn't | is locked | isn't; the message loses its turn |
+//! | a new delay of a FIFO queue | is that of the messages in it, too | is that of new ones |
 //! | an expired receipt of a FIFO queue | `InvalidParameterValue` | is taken |
 //! | hide what isn't in flight | `MessageNotInflight` | it is hidden |
 //! | hide what is deleted | `InvalidParameterValue` | `ReceiptHandleIsInvalid` |

@@ -111,7 +111,6 @@ impl Queue {
 
     /// Takes in what another queue has given up.
     pub(super) fn bury(&mut self, now: u64, number: u64, mut message: Stored, source: String) {
-        message.receipt = None;
         message.visible = now;
         message.dead_letter_source = Some(source);
         if self.settings.fifo {
@@ -199,6 +198,19 @@ impl Queue {
         Ok(())
     }
 
+    /// Changes its settings.
+    pub(super) fn set(&mut self, now: u64, settings: Settings) {
+        // As AWS documents it: of a FIFO queue, a new delay is that of the messages in it, too.
+        if settings.fifo && settings.delay != self.settings.delay {
+            let waiting = self.messages.values_mut().filter(|message| message.receipt.is_none());
+            for message in waiting {
+                message.visible = message.sent + settings.delay * 1000;
+            }
+        }
+        self.settings = settings;
+        self.modified = now;
+    }
+
     /// Hides a message that is in flight for so many seconds from now on.
     pub(super) fn change_visibility(
         &mut self,
@@ -252,24 +264,39 @@ mod tests {
 
     const TWO: Wanted = Wanted { count: 2, visibility_timeout: None, max_receives: None };
 
+    fn send(queue: &mut Queue, number: u64, group: u64, delay: Option<u64>) {
+        let id = number.to_string();
+        let content = Content {
+            body: id.clone(),
+            attributes: Attributes::new(),
+            system: Attributes::new(),
+            group: Some(group.to_string()),
+            deduplication: Some(id.clone()),
+        };
+        queue.send(0, number, id, content, delay);
+    }
+
     /// A queue that may have three in flight, with five messages of as many groups.
     fn queue(fifo: bool) -> Queue {
         let mut queue = Queue::new(0, 0, Settings { fifo, ..Settings::default() });
         queue.in_flight_limit = 3;
-        for number in 1..=5_u64 {
-            let (attributes, system) = (Attributes::new(), Attributes::new());
-            let group = Some(number.to_string());
-            let deduplication = group.clone();
-            let body = number.to_string();
-            let content = Content { body, attributes, system, group, deduplication };
-            queue.send(0, number, number.to_string(), content, None);
-        }
+        (1..=5).for_each(|number| send(&mut queue, number, number, None));
         queue
     }
 
     fn take(queue: &mut Queue, number: &mut u64) -> Result<usize, &'static str> {
         let taken = queue.take(0, number, TWO);
         taken.map(|taken| taken.messages.len()).map_err(|refusal| refusal.shape)
+    }
+
+    #[test]
+    fn nothing_overtakes_what_is_delayed_in_its_group() {
+        for (fifo, visible) in [(false, 1), (true, 0)] {
+            let mut queue = Queue::new(0, 0, Settings { fifo, ..Settings::default() });
+            send(&mut queue, 1, 1, Some(10));
+            send(&mut queue, 2, 1, Some(0));
+            assert_eq!(take(&mut queue, &mut 2), Ok(visible));
+        }
     }
 
     #[test]

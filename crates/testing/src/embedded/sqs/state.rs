@@ -160,8 +160,7 @@ impl State {
         };
         settings.update(&attributes, |name| self.is_fifo(name))?;
         if let Some(queue) = self.queues.get_mut(&name) {
-            queue.settings = settings;
-            queue.modified = now;
+            queue.set(now, settings);
         }
         Ok(json!({}))
     }
