@@ -6,7 +6,8 @@ use throughline_tonic::boundary;
 use tokio_stream::StreamExt;
 use tonic::{Code, Request};
 
-use crate::echo::{Rig, text};
+use crate::echo::text;
+use crate::rig::Rig;
 
 fn said(texts: &[&str]) -> Vec<crate::echo::Text> {
     texts.iter().map(|it| text(it)).collect()
@@ -125,19 +126,6 @@ async fn a_stream_that_is_dropped_cancels_both_sides() {
          SERVER test.v1.Echo/ServerStream {rpc.status_code=CANCELLED, error.type=cancelled}",
     )
     .await;
-}
-
-#[tokio::test]
-async fn a_deadline_of_the_caller() {
-    let mut rig = Rig::new().await;
-    let mut request = Request::new(text("hang"));
-    request.set_timeout(Duration::from_millis(50));
-    let status = rig.client.unary(request).await.expect_err("too late");
-    // tonic says so of a deadline that passed where it was set.
-    assert_eq!(status.code(), Code::Cancelled);
-    rig.recorder.wait_all_ended(Duration::from_secs(10)).await.expect("an end");
-    let spans = rig.recorder.spans();
-    assert_eq!(spans.len(), 2, "{spans:#?}");
 }
 
 #[tokio::test]
