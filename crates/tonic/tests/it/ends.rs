@@ -22,7 +22,8 @@ use tower::{BoxError, service_fn};
 use crate::echo::{Client, Echo, text};
 use crate::rig::{Rig, assert_tree, channel, endpoint, listed, listen};
 
-const SHORT: Duration = Duration::from_millis(50);
+/// Long enough for a call to reach its handler.
+const SHORT: Duration = Duration::from_millis(200);
 
 /// What tonic says where a deadline has passed.
 const EXPIRED: &str = "Timeout expired";
