@@ -8,6 +8,7 @@ use std::task::{Context as Task, Poll};
 
 use opentelemetry::Context;
 use opentelemetry::trace::{TraceContextExt, TraceId};
+use tokio::sync::Notify;
 use tokio_stream::{Stream, StreamExt};
 use tonic::body::Body;
 use tonic::codec::CompressionEncoding::Gzip;
@@ -35,6 +36,8 @@ pub(crate) type Texts = Pin<Box<dyn Stream<Item = Result<Text, Status>> + Send>>
 pub(crate) struct Echo {
     /// In which traces its methods ran.
     pub(crate) ran_in: Arc<Mutex<Vec<TraceId>>>,
+    /// Told when a method begins to hang.
+    pub(crate) hangs: Arc<Notify>,
     /// Whether it packs what it says, and unpacks what it is told.
     pub(crate) packs: bool,
 }
@@ -55,7 +58,10 @@ impl Echo {
         }
         match &*said.text {
             "panic" => panic!("as told"),
-            "hang" => std::future::pending().await,
+            "hang" => {
+                self.hangs.notify_one();
+                std::future::pending().await
+            }
             "explain" => {
                 throughline_tonic::boundary().fail(&std::io::Error::other("the disk is full"));
                 Err(Status::internal("sorry"))

@@ -23,7 +23,7 @@ use crate::echo::{Client, Echo, text};
 use crate::rig::{Rig, assert_tree, channel, endpoint, listed, listen};
 
 /// Long enough for a call to reach its handler.
-const SHORT: Duration = Duration::from_millis(200);
+const SHORT: Duration = Duration::from_millis(500);
 
 /// What tonic says where a deadline has passed.
 const EXPIRED: &str = "Timeout expired";

@@ -140,7 +140,8 @@ async fn nobody_listens() {
     }
 }
 
-const SHORT: Duration = Duration::from_millis(200);
+/// Long enough for a request to reach its handler.
+const SHORT: Duration = Duration::from_millis(500);
 
 /// A timeout outside drops the request; the span cannot know why.
 #[tokio::test]
