@@ -71,13 +71,6 @@ impl Exchange {
         }
     }
 
-    /// There is no response: that of a call's status which a client makes up for it.
-    pub(super) fn unanswered(self, span: &BoundarySpan) {
-        if let Exchange::Called = self {
-            rpc::tell_code(Code::Unavailable, span);
-        }
-    }
-
     /// Tells the span what the head of a response says, and ends it if that is all there will be.
     #[inline]
     pub(crate) fn answered<B: Body>(self, response: &Response<B>, span: &mut BoundarySpan) -> Rest {

@@ -81,7 +81,7 @@ fn answer<B: Body, E>(
         (Ok(response), None) => response,
         (Ok(response), Some(aside)) => aside.on_head(exchange, response, &mut span),
         (Err(error), aside) => {
-            unanswered::<E>(exchange, aside, span);
+            unanswered::<E>(aside, span);
             return Err(error);
         }
     };
@@ -90,10 +90,9 @@ fn answer<B: Body, E>(
 }
 
 #[cold]
-fn unanswered<E>(exchange: Exchange, aside: Option<Box<Aside>>, span: BoundarySpan) {
+fn unanswered<E>(aside: Option<Box<Aside>>, span: BoundarySpan) {
     if let Some(aside) = aside {
         aside.left(&span);
     }
-    exchange.unanswered(&span);
     span.end(End::failed_with::<E>());
 }

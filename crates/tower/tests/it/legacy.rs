@@ -14,7 +14,7 @@ use tokio::net::TcpListener;
 use tower::timeout::TimeoutLayer;
 use tower::{BoxError, Layer, ServiceBuilder, ServiceExt};
 
-use crate::shop::Shop;
+use crate::shop::{CHECKSUM, Shop};
 
 type Sends = Client<HttpConnector, Full<Bytes>>;
 
@@ -105,6 +105,26 @@ async fn a_body_that_is_left_halfway() {
         drop(response);
         let told = "http.response.status_code=200, error.type=cancelled";
         shop.assert_tree(2, &format!("CLIENT GET {{{told}}}\n  SERVER GET {{{told}}}")).await;
+    }
+}
+
+#[tokio::test]
+async fn trailers_come_through_and_end_the_span() {
+    for (is_http2, _) in VERSIONS {
+        let shop = Shop::open().await;
+        let mut request = request("GET", &shop.url("/trailers"));
+        request.headers_mut().insert("te", http::HeaderValue::from_static("trailers"));
+        let asked = to_the_end(&shop, is_http2).oneshot(request);
+        let mut response = asked.await.expect("a head");
+        two_frames(&mut response).await;
+        assert_eq!(shop.recorder.open_spans().len(), 2, "the trailers are still to come");
+        shop.go.notify_one();
+        let rest = response.into_body().collect().await.expect("no error");
+        assert_eq!(rest.trailers().expect("trailers")[CHECKSUM], "7");
+        let told = "http.response.status_code=200";
+        shop.assert_tree(2, &format!("CLIENT GET {{{told}}}\n  SERVER GET {{{told}}}")).await;
+        let spans = shop.recorder.spans();
+        assert!(spans.iter().all(|span| span.attributes.get("error.type").is_none()));
     }
 }
 

@@ -25,7 +25,7 @@ use tower::{Layer, service_fn};
 /// Long enough for a machine with other things to do.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
 
-const CHECKSUM: HeaderName = HeaderName::from_static("x-checksum");
+pub(crate) const CHECKSUM: HeaderName = HeaderName::from_static("x-checksum");
 
 type Body = UnsyncBoxBody<Bytes, io::Error>;
 

@@ -89,6 +89,18 @@ async fn a_request_may_be_refused_before_its_body_is_sent() {
 const CHUNKS: &str = "3\r\none\r\n3\r\ntwo\r\n";
 
 #[tokio::test]
+async fn trailers_are_sent_and_the_span_ends_with_them() {
+    let shop = Shop::open().await;
+    let mut caller = Caller::ask(&shop, "GET", "/trailers", "te: trailers\r\n").await;
+    caller.read_to(CHUNKS).await;
+    assert_eq!(shop.recorder.open_spans().len(), 1, "the trailers are still to come");
+    shop.go.notify_one();
+    assert_eq!(caller.read_all().await, "0\r\nx-checksum: 7\r\n\r\n");
+    shop.assert_tree(1, "SERVER GET {http.response.status_code=200}").await;
+    assert!(the_one(&shop).attributes.get("error.type").is_none());
+}
+
+#[tokio::test]
 async fn a_body_that_fails_where_its_trailers_were_due() {
     let shop = Shop::open().await;
     let mut caller = Caller::ask(&shop, "GET", "/torn", "te: trailers\r\n").await;
