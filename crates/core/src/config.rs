@@ -12,7 +12,6 @@ use crate::carrier::{ReadCarrier, WriteCarrier};
 use crate::extract::Extraction;
 use crate::inject;
 use crate::metrics::{BoundMeter, Labels, Measure, Operation};
-use crate::outcome::Outcome;
 use crate::propagation::Propagation;
 use crate::semconv;
 use crate::span::{BoundarySpan, Description};
@@ -192,8 +191,7 @@ impl Config {
         kind: SpanKind,
         describe: impl FnOnce() -> Description,
     ) -> BoundarySpan {
-        let lacks_parent = expect_parent
-            && matches!(extraction.outcome(), Outcome::Absent | Outcome::Malformed(_));
+        let lacks_parent = expect_parent && extraction.lacks_context();
         let Extraction { parent, link, .. } = extraction;
         BoundarySpan::start(&self.tracer, self.ask_sampler, parent, kind, describe, |description| {
             if lacks_parent {
@@ -203,6 +201,17 @@ impl Config {
                 description.link(*link);
             }
         })
+    }
+
+    /// Starts the span of messages that are linked to and not continued: a batch, or one whose own
+    /// trace is the receiver's choice. `parent` is the receiver's context.
+    pub fn receive_linked(
+        &self,
+        parent: Context,
+        kind: SpanKind,
+        describe: impl FnOnce() -> Description,
+    ) -> BoundarySpan {
+        BoundarySpan::start(&self.tracer, self.ask_sampler, parent, kind, describe, |_| ())
     }
 
     /// Carries a message that is not to be recorded: a filtered one. The context that it brought

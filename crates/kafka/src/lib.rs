@@ -38,13 +38,28 @@
 //! # Ok(()) }
 //! ```
 //!
+//! Many at a time, into a database for one, by [`recv_batch`](StreamConsumer::recv_batch), or by
+//! [`batch_runner`](StreamConsumer::batch_runner), which tries again and puts aside:
+//!
+//! ```no_run
+//! # use std::time::Duration;
+//! # use throughline_kafka::{Message, StreamConsumer};
+//! # async fn insert(_: &[Message<'_>]) -> Result<(), std::io::Error> { Ok(()) }
+//! # async fn run(consumer: StreamConsumer) -> Result<(), Box<dyn std::error::Error>> {
+//! while let Some(batch) = consumer.recv_batch(500, Duration::from_millis(100)).await? {
+//!     batch.process_batch(async |messages| insert(messages).await).await?;
+//! }
+//! # Ok(()) }
+//! ```
+//!
 //! # What can't be forgotten
 //!
 //! - A [`Delivery`] shows where a record comes from. Its payload, key and headers are given up only
 //!   inside [`process`](Delivery::process), where its trace is current.
 //! - A record is acknowledged when its handler has succeeded, and in no other way. One that fails,
 //!   panics or is dropped holds its partition: nothing at or behind its offset is ever acknowledged,
-//!   and `recv` or [`run`](Runner::run) says so. What is done then is [`OnFailure`]'s choice.
+//!   and `recv` or [`run`](Runner::run) says so. What is done then is [`OnFailure`]'s choice. The
+//!   records of a [`Batch`] succeed or fail as one.
 //! - A producer can't send without its context: there is no way to `rdkafka`'s own.
 //!
 //! # Spans
@@ -54,8 +69,12 @@
 //! | `send {topic}` | PRODUCER | the send, the broker's answer | Error when it is refused |
 //! | `process {topic}` | CONSUMER, child of the send | the handler | Error when it fails or panics, `error.type=cancelled` when it is dropped |
 //!
+//! | `process {topic}` of a batch | CONSUMER, child of whatever is current, linked to each send | the handler | the same |
+//! | `link {topic}` | INTERNAL, child of the span above | at once | holds the links that have no room there |
+//!
 //! Names and attributes follow the [semantic conventions for Kafka][semconv]. Whatever is current
-//! where a record is processed is linked to.
+//! where a record is processed is linked to. A further try of a record, or of a batch, has a span of
+//! its own with `throughline.attempt`, linked to that of the first; so has a dead letter's.
 //!
 //! # Headers
 //!
@@ -85,12 +104,12 @@ mod raw;
 mod settings;
 
 pub use consumer::{
-    Closer, Counts, DeadLetter, DefaultHooks, HookedContext, Hooks, OnFailure, Rebalance, Runner,
-    StreamConsumer, TopicPartition, offsets_of,
+    BatchRunner, Closer, Counts, DeadLetter, DefaultHooks, HookedContext, Hooks, OnFailure,
+    Rebalance, Runner, StreamConsumer, TopicPartition, offsets_of,
 };
 pub use error::{Error, Failed, Reason};
 pub use headers::{Header, Headers, append_header};
-pub use process::{Delivery, Message, OwnedDelivery, OwnedMessage};
+pub use process::{Batch, Delivery, Message, OwnedBatch, OwnedDelivery, OwnedMessage};
 pub use producer::{DeliveryFuture, ForwardError, FutureProducer, TracedContext};
 /// The library underneath, in the version that is used here.
 pub use rdkafka;

@@ -18,7 +18,7 @@ use tokio::sync::oneshot;
 use super::context::{HookedContext, plain};
 use super::offsets_of::{Ours, Theirs};
 use super::source::Client;
-use super::{Counts, DefaultHooks, Hooks, Runner, State, TopicPartition};
+use super::{BatchRunner, Counts, DefaultHooks, Hooks, Runner, State, TopicPartition};
 use crate::process::Source;
 use crate::settings::Settings;
 
@@ -422,6 +422,12 @@ impl<H: Hooks, O> StreamConsumer<H, O> {
     /// A loop that handles several records at once.
     pub fn runner(self) -> Runner<H, O> {
         Runner::new(self)
+    }
+
+    /// A loop that handles records in batches: of at most `max`, and of what comes within `wait`
+    /// after the first; see [`recv_batch`](Self::recv_batch).
+    pub fn batch_runner(self, max: usize, wait: Duration) -> BatchRunner<H, O> {
+        BatchRunner::new(self, max, wait)
     }
 
     /// A handle that ends the loop over [`recv`](Self::recv), from wherever the service hears that

@@ -1,16 +1,20 @@
 //! Where messages come from.
 
+mod batches;
 mod client;
 mod context;
+mod drain;
 mod hooks;
 mod lanes;
 mod offsets;
+mod plan;
 mod policy;
 mod receive;
 mod runner;
 mod source;
 mod state;
 
+pub use batches::BatchRunner;
 pub use client::{Closer, StreamConsumer};
 pub use context::HookedContext;
 pub use hooks::{DefaultHooks, Hooks, Rebalance, TopicPartition};

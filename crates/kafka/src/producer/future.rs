@@ -5,7 +5,7 @@ use std::task::{Context as Task, Poll};
 use std::time::{Duration, Instant};
 
 use opentelemetry::propagation::TextMapPropagator;
-use opentelemetry::trace::{Tracer, TracerProvider};
+use opentelemetry::trace::{SpanContext, Tracer, TracerProvider};
 use rdkafka::Timestamp;
 use rdkafka::client::{Client, DefaultClientContext};
 use rdkafka::config::{FromClientConfig, FromClientConfigAndContext};
@@ -156,7 +156,7 @@ impl<C: ClientContext + 'static> FutureProducer<C> {
     /// The error, and the record as it was to be sent.
     pub async fn send<K, P, T>(
         &self,
-        mut record: FutureRecord<'_, K, P>,
+        record: FutureRecord<'_, K, P>,
         queue_timeout: T,
     ) -> OwnedDeliveryResult
     where
@@ -164,8 +164,22 @@ impl<C: ClientContext + 'static> FutureProducer<C> {
         P: ToBytes + ?Sized,
         T: Into<Timeout>,
     {
-        let (begin, queue_timeout) = (Instant::now(), queue_timeout.into());
-        let span = start(&self.settings, &mut record);
+        self.send_linked(record, queue_timeout.into(), None).await
+    }
+
+    /// The same, with a link to another span.
+    async fn send_linked<K, P>(
+        &self,
+        mut record: FutureRecord<'_, K, P>,
+        queue_timeout: Timeout,
+        link: Option<&SpanContext>,
+    ) -> OwnedDeliveryResult
+    where
+        K: ToBytes + ?Sized,
+        P: ToBytes + ?Sized,
+    {
+        let begin = Instant::now();
+        let span = start(&self.settings, &mut record, link);
         let (sender, answer) = oneshot::channel();
         let mut record = based(record, Box::new(InFlight { span, sender }));
         loop {
@@ -205,7 +219,7 @@ impl<C: ClientContext + 'static> FutureProducer<C> {
         K: ToBytes + ?Sized,
         P: ToBytes + ?Sized,
     {
-        let span = start(&self.settings, &mut record);
+        let span = start(&self.settings, &mut record, None);
         let (sender, answer) = oneshot::channel();
         #[expect(clippy::disallowed_methods, reason = "the boundary itself")]
         match self.producer.send(based(record, Box::new(InFlight { span, sender }))) {
@@ -229,15 +243,16 @@ impl<C: ClientContext + 'static> FutureProducer<C> {
         message: Message<'_>,
         topic: &str,
     ) -> Result<Delivery, ForwardError> {
-        self.forward_with(message, topic, &[]).await
+        self.forward_with(message, topic, &[], None).await
     }
 
-    /// The same, with more headers, which replace those of the same name.
+    /// The same, with more headers, which replace those of the same name, and a link to another span.
     pub(crate) async fn forward_with(
         &self,
         message: Message<'_>,
         topic: &str,
         more: &[(&str, String)],
+        link: Option<&SpanContext>,
     ) -> Result<Delivery, ForwardError> {
         let headers = crate::inject::with(message.headers(), more);
         let record = FutureRecord {
@@ -248,7 +263,7 @@ impl<C: ClientContext + 'static> FutureProducer<C> {
             timestamp: None,
             headers,
         };
-        let sent = self.send(record, Timeout::Never).await;
+        let sent = self.send_linked(record, Timeout::Never, link).await;
         sent.map_err(|(cause, _)| ForwardError { topic: topic.to_owned(), cause })
     }
 

@@ -1,6 +1,6 @@
 //! The span of a record that is sent.
 
-use opentelemetry::trace::SpanKind;
+use opentelemetry::trace::{SpanContext, SpanKind};
 use rdkafka::error::KafkaError;
 use rdkafka::message::{OwnedHeaders, ToBytes};
 use rdkafka::producer::FutureRecord;
@@ -16,7 +16,11 @@ const OPERATION: &str = "send";
 const CAPACITY: usize = 9;
 
 /// Starts the span of a record, under the current context, and puts its own into the headers.
-pub(super) fn start<K, P>(settings: &Settings, record: &mut FutureRecord<'_, K, P>) -> BoundarySpan
+pub(super) fn start<K, P>(
+    settings: &Settings,
+    record: &mut FutureRecord<'_, K, P>,
+    link: Option<&SpanContext>,
+) -> BoundarySpan
 where
     K: ToBytes + ?Sized,
     P: ToBytes + ?Sized,
@@ -29,6 +33,9 @@ where
         span.set(semconv::MESSAGING_DESTINATION_NAME, destination);
         if record.payload.is_none() {
             span.set(semconv::KAFKA_MESSAGE_TOMBSTONE, true);
+        }
+        if let Some(link) = link {
+            span.link(link.clone());
         }
         span
     });

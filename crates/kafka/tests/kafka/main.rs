@@ -1,6 +1,7 @@
 //! What a service sees of the Kafka boundary, on a cluster with real sockets.
 #![allow(clippy::expect_used, clippy::panic, reason = "a test that cannot go on says so")]
 
+mod batch;
 mod common;
 mod drain;
 mod failure;

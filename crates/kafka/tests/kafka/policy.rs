@@ -47,8 +47,8 @@ async fn a_dead_letter_keeps_its_trace_and_tells_what_was_wrong() {
         "
         PRODUCER send orders
           CONSUMER process orders !error {error.type=&str}
-          CONSUMER process orders !error {error.type=&str}
-            PRODUCER send orders.dead
+          CONSUMER process orders !error {error.type=&str, throughline.attempt=2} ~(process orders)
+            PRODUCER send orders.dead ~(process orders)
         PRODUCER send orders
           CONSUMER process orders
         ",
