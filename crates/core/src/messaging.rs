@@ -37,6 +37,18 @@ pub fn destination(operation: &'static str, name: &str) -> Destination {
     }
 }
 
+/// What the context that a message was created in is to the span that processes it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum CreationContext {
+    /// The parent: the processing goes on in the trace of the sender, and is linked to whatever is
+    /// current where it runs. The default.
+    #[default]
+    Parent,
+    /// A link: the processing is a child of whatever is current where it runs, else the root of a
+    /// trace of its own.
+    Link,
+}
+
 /// Sets `messaging.system.name`: `kafka`, `aws.sqs`.
 #[inline]
 pub fn set_system(span: &mut Description, system: &'static str) {

@@ -73,7 +73,8 @@
 //! | `link {topic}` | INTERNAL, child of the span above | at once | holds the links that have no room there |
 //!
 //! Names and attributes follow the [semantic conventions for Kafka][semconv]. Whatever is current
-//! where a record is processed is linked to. A further try of a record, or of a batch, has a span of
+//! where a record is processed is linked to; [`creation_context`](StreamConsumer::creation_context)
+//! turns that round. A further try of a record, or of a batch, has a span of
 //! its own with `throughline.attempt`, linked to that of the first; so has a dead letter's.
 //!
 //! # Headers
@@ -113,3 +114,5 @@ pub use process::{Batch, Delivery, Message, OwnedBatch, OwnedDelivery, OwnedMess
 pub use producer::{DeliveryFuture, ForwardError, FutureProducer, TracedContext};
 /// The library underneath, in the version that is used here.
 pub use rdkafka;
+/// Whether a record continues its sender's trace, or is linked to it.
+pub use throughline_core::messaging::CreationContext;

@@ -3,7 +3,7 @@ use std::sync::Arc;
 
 use opentelemetry::Value;
 use rdkafka::ClientConfig;
-use throughline_core::messaging::max_links;
+use throughline_core::messaging::{CreationContext, max_links};
 use throughline_core::{Config, Description, semconv};
 
 /// What a client was told, and what it tells of itself on each span.
@@ -14,6 +14,8 @@ pub(crate) struct Settings {
     pub(crate) group: Option<Arc<str>>,
     /// Whether offsets are stored here; else they are the user's own affair.
     pub(crate) acknowledge: bool,
+    /// What a record's own context is to the span that processes it.
+    pub(crate) creation_context: CreationContext,
     /// How many links a span may have.
     pub(crate) max_links: usize,
     /// Of which topics no context is expected.
@@ -29,6 +31,7 @@ impl Settings {
             client_id: client.get("client.id").map(Arc::from),
             group: client.get("group.id").map(Arc::from),
             acknowledge: true,
+            creation_context: CreationContext::default(),
             max_links: max_links(),
             excused: None,
         }

@@ -2,17 +2,21 @@
 
 use std::sync::Arc;
 
+use throughline_core::messaging::CreationContext;
 use throughline_core::{Config, Trust};
 
 use super::{Hooks, StreamConsumer};
 use crate::settings::Settings;
 
 impl<H: Hooks, O> StreamConsumer<H, O> {
-    fn map(self, change: impl FnOnce(Config) -> Config) -> Self {
-        let settings = Arc::unwrap_or_clone(self.settings);
-        let config = change(settings.config);
-        let settings = Settings { config, ..settings };
+    fn change(self, change: impl FnOnce(&mut Settings)) -> Self {
+        let mut settings = Arc::unwrap_or_clone(self.settings);
+        change(&mut settings);
         StreamConsumer { settings: Arc::new(settings), ..self }
+    }
+
+    fn map(self, change: impl FnOnce(Config) -> Config) -> Self {
+        self.change(|settings| settings.config = change(settings.config.clone()))
     }
 
     /// How far producers are trusted; [`Trust::Continue`] unless told otherwise. With
@@ -36,6 +40,25 @@ impl<H: Hooks, O> StreamConsumer<H, O> {
         self.map(|config| config.expect_parent(expect))
     }
 
+    /// What a record's own context is to the span that processes it alone:
+    /// [`CreationContext::Parent`], the default, or [`CreationContext::Link`], for a service whose
+    /// own work is what matters (a job that reads a backlog), or whose records are read by many. To a
+    /// batch it is always a link.
+    ///
+    /// Linked or not, the record's baggage holds in the handler.
+    #[must_use]
+    pub fn creation_context(self, is: CreationContext) -> Self {
+        self.change(|settings| settings.creation_context = is)
+    }
+
+    /// How many links a span may have: what a provider says that was told so in code. Unless told
+    /// otherwise it is 128, or what `OTEL_SPAN_LINK_COUNT_LIMIT` says. More of them go to further
+    /// spans: see [`Batch::process_batch`](crate::Batch::process_batch).
+    #[must_use]
+    pub fn max_links_per_span(self, max_links: usize) -> Self {
+        self.change(|settings| settings.max_links = max_links)
+    }
+
     /// Excuses topics from [`expect_parent`](Self::expect_parent), by name: those that somebody
     /// outside writes to, say.
     #[must_use]
@@ -43,9 +66,7 @@ impl<H: Hooks, O> StreamConsumer<H, O> {
         self,
         excused: impl Fn(&str) -> bool + Send + Sync + 'static,
     ) -> Self {
-        let settings = Arc::unwrap_or_clone(self.settings);
-        let settings = Settings { excused: Some(Arc::new(excused)), ..settings };
-        StreamConsumer { settings: Arc::new(settings), ..self }
+        self.change(|settings| settings.excused = Some(Arc::new(excused)))
     }
 
     throughline_core::config_setters!();

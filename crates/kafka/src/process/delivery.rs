@@ -94,7 +94,8 @@ impl<'a> Delivery<'a> {
         self.pending.ticket().offset
     }
 
-    /// The span whose trace it continues; `None` where it carries none that is valid and trusted.
+    /// The span whose trace it continues, or would, were it not told to be
+    /// [linked](crate::CreationContext::Link); `None` where it carries none that is valid and trusted.
     #[must_use]
     pub fn parent(&self) -> Option<SpanContext> {
         let extraction =

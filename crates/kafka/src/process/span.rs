@@ -1,8 +1,9 @@
 //! The span of a message.
 
 use opentelemetry::Context;
+use opentelemetry::baggage::{BaggageExt, KeyValueMetadata};
 use opentelemetry::trace::{SpanContext, SpanKind, TraceContextExt};
-use throughline_core::messaging::{Destination, destination};
+use throughline_core::messaging::{CreationContext, Destination, destination};
 use throughline_core::{BoundarySpan, Description, Extraction, semconv};
 
 use super::Message;
@@ -33,33 +34,68 @@ impl Retry {
 }
 
 /// Starts the span of a message, in the trace that it came with. Whatever is current here, the
-/// consumer's own loop for one, is linked to.
+/// consumer's own loop for one, is linked to; or the other way round.
 pub(crate) fn start(
     settings: &Settings,
     message: Message<'_>,
     extraction: Extraction,
     retry: Option<&Retry>,
 ) -> BoundarySpan {
+    if settings.creation_context == CreationContext::Link {
+        return start_linked(settings, message, &extraction, retry);
+    }
     let expects = settings.expects_parent(message.topic());
     settings.config.receive_expecting(extraction, expects, SpanKind::Consumer, || {
-        let Destination { name, destination } = destination(OPERATION, message.topic());
-        let mut span = Description::new(name, CAPACITY);
-        settings.describe(&mut span, OPERATION);
-        span.set(semconv::MESSAGING_DESTINATION_NAME, destination);
-        let partition = partition_id(message.partition());
-        span.set(semconv::MESSAGING_DESTINATION_PARTITION_ID, partition);
-        span.set(semconv::KAFKA_OFFSET, message.offset());
-        if message.payload().is_none() {
-            span.set(semconv::KAFKA_MESSAGE_TOMBSTONE, true);
-        }
-        if let Some(retry) = retry {
-            retry.describe(&mut span);
-        }
+        let mut span = describe(settings, message, retry);
         if let Some(ambient) = ambient() {
             span.link(ambient);
         }
         span
     })
+}
+
+#[cold]
+fn start_linked(
+    settings: &Settings,
+    message: Message<'_>,
+    extraction: &Extraction,
+    retry: Option<&Retry>,
+) -> BoundarySpan {
+    let (current, baggage) = (Context::current(), extraction.context().baggage());
+    let parent = match baggage.is_empty() {
+        true => current,
+        false => current.with_baggage(baggage.iter().map(|(key, (value, properties))| {
+            KeyValueMetadata::new(key.clone(), value.clone(), properties.clone())
+        })),
+    };
+    settings.config.receive_linked(parent, SpanKind::Consumer, || {
+        let mut span = describe(settings, message, retry);
+        if extraction.lacks_context() && settings.expects_parent(message.topic()) {
+            span.set(semconv::THROUGHLINE_PARENT_EXPECTED, true);
+        }
+        if let Some(sender) = extraction.to_link() {
+            span.link(sender);
+        }
+        span
+    })
+}
+
+#[inline]
+fn describe(settings: &Settings, message: Message<'_>, retry: Option<&Retry>) -> Description {
+    let Destination { name, destination } = destination(OPERATION, message.topic());
+    let mut span = Description::new(name, CAPACITY);
+    settings.describe(&mut span, OPERATION);
+    span.set(semconv::MESSAGING_DESTINATION_NAME, destination);
+    let partition = partition_id(message.partition());
+    span.set(semconv::MESSAGING_DESTINATION_PARTITION_ID, partition);
+    span.set(semconv::KAFKA_OFFSET, message.offset());
+    if message.payload().is_none() {
+        span.set(semconv::KAFKA_MESSAGE_TOMBSTONE, true);
+    }
+    if let Some(retry) = retry {
+        retry.describe(&mut span);
+    }
+    span
 }
 
 /// Takes the context out of a message.

@@ -282,3 +282,51 @@ async fn a_runner_of_batches_stops_at_a_failure() {
     let consumer = rig.consumer();
     assert_eq!(succeed(batch(&consumer, 3).await).await, ["0", "1", "2"]);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_differs_is_told_on_links_and_links_find_room() {
+    let rig = Rig::new(1).await;
+    let other = format!("{}.more", rig.topic());
+    rig.create_topic(&other, 1).await;
+    fill(&rig, 2, 1).await;
+    let tombstone = FutureRecord::<str, str>::to(&other).key("k");
+    rig.producer().send(tombstone, PATIENCE).await.expect("the broker takes it");
+    for max_links in [2, 0] {
+        rig.recorder.clear();
+        let config = rig.consumer_config(&format!("linking-{max_links}"));
+        let consumer = rig.consumer_of(&config).max_links_per_span(max_links);
+        consumer.subscribe(&[rig.topic(), &other]).expect("a subscription");
+        assert_eq!(succeed(batch(&consumer, 3).await).await.len(), 3);
+        let expected = match max_links {
+            0 => "CONSUMER process {messaging.batch.message_count=3}",
+            _ => {
+                "
+                CONSUMER process {messaging.batch.message_count=3} ~(elsewhere) ~(elsewhere)
+                  INTERNAL link {messaging.system.name=kafka} ~(elsewhere)
+                "
+            }
+        };
+        rig.assert_tree(expected);
+        let spans = rig.recorder.spans();
+        let mut told: Vec<_> = spans
+            .iter()
+            .flat_map(|span| &span.links)
+            .map(|link| {
+                let of = |key| link.attributes.get_str(key).map(str::to_owned);
+                (
+                    of("messaging.destination.name"),
+                    of("messaging.destination.partition.id"),
+                    link.attributes.get_int("kafka.offset"),
+                    link.attributes.get("kafka.message.tombstone").is_some(),
+                )
+            })
+            .collect();
+        told.sort();
+        let place = |topic: &str, offset, is_tombstone| {
+            (Some(topic.to_owned()), Some("0".to_owned()), Some(offset), is_tombstone)
+        };
+        let (topic, all) = (rig.topic(), max_links > 0);
+        let expected = [place(topic, 0, false), place(topic, 1, false), place(&other, 0, true)];
+        assert_eq!(told, if all { expected.to_vec() } else { Vec::new() });
+    }
+}

@@ -6,6 +6,7 @@ mod common;
 mod drain;
 mod failure;
 mod hostile;
+mod link;
 mod membership;
 mod offsets;
 mod policy;
