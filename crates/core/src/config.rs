@@ -203,9 +203,9 @@ impl Config {
         })
     }
 
-    /// Starts the span of messages that are linked to and not continued: a batch, or one whose own
-    /// trace is the receiver's choice. `parent` is the receiver's context.
-    pub fn receive_linked(
+    /// Starts a span under `parent`, whatever it is of: for messages that are linked to and not
+    /// continued ([`Description::link`]), as those of a batch, of which none can be the parent.
+    pub fn start_under(
         &self,
         parent: Context,
         kind: SpanKind,
@@ -226,6 +226,15 @@ impl Config {
     #[inline]
     pub fn is_sent(&self, carrier: &(impl ReadCarrier + ?Sized)) -> bool {
         inject::is_sent(&self.propagation, carrier)
+    }
+
+    /// The context in which a message was created that is about to be sent: somebody has put it there,
+    /// and it is neither to be replaced nor to be sent in place of its own. `None` where nothing is
+    /// there that is valid, or what the message came with that is being handled here: whoever copies
+    /// that has not created anything.
+    #[must_use]
+    pub fn creation_context(&self, carrier: &(impl ReadCarrier + ?Sized)) -> Option<Context> {
+        inject::creation_context(&self.propagation, carrier)
     }
 
     /// Starts the span of a message that goes out, under the current context.

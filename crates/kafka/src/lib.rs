@@ -1,8 +1,8 @@
 //! Trace context through Kafka, on [`rdkafka`]: producers that inject, and consumers that give up a
 //! record's payload only inside its trace.
 //!
-//! Swap the import: [`FutureProducer`] and [`StreamConsumer`] are made by the same
-//! [`ClientConfig`](rdkafka::ClientConfig), and take the same records.
+//! Swap the import: [`FutureProducer`], [`ThreadedProducer`], [`BaseProducer`] and [`StreamConsumer`]
+//! are made by the same [`ClientConfig`](rdkafka::ClientConfig), and take the same records.
 //!
 //! ```no_run
 //! use std::time::Duration;
@@ -67,6 +67,8 @@
 //! | name | kind | from, to | ends |
 //! |---|---|---|---|
 //! | `send {topic}` | PRODUCER | the send, the broker's answer | Error when it is refused |
+//! | `create {topic}` | PRODUCER | where a record is [created](FutureProducer::create) to be sent later | at once |
+//! | `send {topic}` of such a record | CLIENT, linked to its creation | as above | as above |
 //! | `process {topic}` | CONSUMER, child of the send | the handler | Error when it fails or panics, `error.type=cancelled` when it is dropped |
 //!
 //! | `process {topic}` of a batch | CONSUMER, child of whatever is current, linked to each send | the handler | the same |
@@ -80,7 +82,8 @@
 //! # Headers
 //!
 //! A record carries `traceparent`, `tracestate` and `baggage` as headers. On the way in the last one
-//! of a name holds, as in Kafka's own clients; on the way out those that are there are replaced.
+//! of a name holds, as in Kafka's own clients; on the way out those that are there are replaced,
+//! unless a record brings [a creation context](FutureProducer#creation-contexts) of its own.
 //! Names that aren't UTF-8 harm nobody here: `rdkafka`'s own iterator panics on them.
 //!
 //! # Before it is dropped
@@ -111,7 +114,10 @@ pub use consumer::{
 pub use error::{Error, Failed, Reason};
 pub use headers::{Header, Headers, append_header};
 pub use process::{Batch, Delivery, Message, OwnedBatch, OwnedDelivery, OwnedMessage};
-pub use producer::{DeliveryFuture, ForwardError, FutureProducer, TracedContext};
+pub use producer::{
+    BaseProducer, DeliveryFuture, ForwardError, FutureProducer, ThreadedProducer, TracedContext,
+    TracedProducerContext,
+};
 /// The library underneath, in the version that is used here.
 pub use rdkafka;
 /// Whether a record continues its sender's trace, or is linked to it.

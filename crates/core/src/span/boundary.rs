@@ -255,7 +255,9 @@ impl BoundarySpan {
         let (context, recording) = if is_outbound {
             (context, Recording::Alone)
         } else {
-            (context.with_value(State::new(context.clone(), request, has_route)), Recording::Shared)
+            let above = parent.span().span_context().span_id();
+            let state = State::new(context.clone(), above, request, has_route);
+            (context.with_value(state), Recording::Shared)
         };
         BoundarySpan { context, recording, measured: None, observed: true, panicked: false }
     }

@@ -90,7 +90,7 @@ pub(super) fn start_batch(
     let room = settings.max_links.saturating_sub(usize::from(retry.is_some()));
     let (first, rest) = linked.split_at(room.min(linked.len()));
     let config = &settings.config;
-    let mut span = config.receive_linked(Context::current(), SpanKind::Consumer, || {
+    let mut span = config.start_under(Context::current(), SpanKind::Consumer, || {
         let mut span = shared.describe(OPERATION, CAPACITY);
         settings.describe(&mut span, OPERATION);
         let count = i64::try_from(messages.len()).unwrap_or(i64::MAX);

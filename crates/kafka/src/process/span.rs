@@ -68,7 +68,7 @@ fn start_linked(
             KeyValueMetadata::new(key.clone(), value.clone(), properties.clone())
         })),
     };
-    settings.config.receive_linked(parent, SpanKind::Consumer, || {
+    settings.config.start_under(parent, SpanKind::Consumer, || {
         let mut span = describe(settings, message, retry);
         if extraction.lacks_context() && settings.expects_parent(message.topic()) {
             span.set(semconv::THROUGHLINE_PARENT_EXPECTED, true);

@@ -2,7 +2,9 @@
 #![allow(clippy::expect_used, clippy::panic, reason = "a test that cannot go on says so")]
 
 mod batch;
+mod callback;
 mod common;
+mod creation;
 mod drain;
 mod failure;
 mod hostile;
