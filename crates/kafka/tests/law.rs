@@ -7,6 +7,7 @@
 
 use std::sync::Mutex;
 
+use futures_util::TryStreamExt;
 use rdkafka::client::DefaultClientContext;
 use rdkafka::config::ClientConfig;
 use rdkafka::consumer::CommitMode;
@@ -28,6 +29,7 @@ fn what_keeps_the_law_compiles() {
         spawned_loop,
         borrowing_handler,
         task_of_its_own,
+        streamed,
         batches,
         own_offsets,
         own_hooks,
@@ -77,6 +79,20 @@ async fn task_of_its_own(consumer: &StreamConsumer) -> Result<(), Error> {
         }));
     }
     Ok(())
+}
+
+/// A stream is one of any runtime's threads, and borrows its consumer.
+fn streamed(consumer: StreamConsumer) -> tokio::task::JoinHandle<Result<(), Error>> {
+    tokio::spawn(async move {
+        let stream = consumer.stream();
+        stream
+            .try_for_each_concurrent(4, async |delivery| {
+                let processed = delivery.process(async |_| Ok::<_, String>(()));
+                assert!(processed.await.is_ok());
+                Ok(())
+            })
+            .await
+    })
 }
 
 /// A batch is handled where it was received, by what is borrowed there, or in a task.

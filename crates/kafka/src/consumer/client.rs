@@ -9,7 +9,7 @@ use rdkafka::consumer::{CommitMode, Consumer, ConsumerGroupMetadata};
 use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::metadata::Metadata;
 use rdkafka::util::Timeout;
-use rdkafka::{ClientConfig, TopicPartitionList};
+use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 use tokio::sync::oneshot;
 
 use super::context::HookedContext;
@@ -17,7 +17,7 @@ use super::offsets_of::{Ours, Theirs};
 use super::positions::copied;
 use super::source::Client;
 use super::{BatchRunner, Counts, DefaultHooks, Hooks, Runner, State};
-use crate::process::Source;
+use crate::process::{Message, Source};
 use crate::settings::Settings;
 
 /// `max.poll.interval.ms` where it isn't set.
@@ -137,6 +137,27 @@ impl<H: Hooks> StreamConsumer<H, Theirs> {
     /// As in `rdkafka`.
     pub fn store_offset(&self, topic: &str, partition: i32, offset: i64) -> KafkaResult<()> {
         self.client.consumer.store_offset(topic, partition, offset)
+    }
+
+    /// Stores these offsets for the next commit: each the one to go on with.
+    ///
+    /// # Errors
+    ///
+    /// As in `rdkafka`.
+    pub fn store_offsets(&self, offsets: &TopicPartitionList) -> KafkaResult<()> {
+        self.client.consumer.store_offsets(&copied(offsets)?)
+    }
+
+    /// Commits that a record was processed, and all before it in its partition.
+    ///
+    /// # Errors
+    ///
+    /// As in `rdkafka`.
+    pub fn commit_message(&self, message: Message<'_>, mode: CommitMode) -> KafkaResult<()> {
+        let mut place = TopicPartitionList::with_capacity(1);
+        let next = Offset::Offset(message.offset().saturating_add(1));
+        place.add_partition_offset(message.topic(), message.partition(), next)?;
+        self.commit(&place, mode)
     }
 
     /// Commits what was stored by [`store_offset`](Self::store_offset).

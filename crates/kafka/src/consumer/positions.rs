@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use rdkafka::consumer::Consumer;
+use rdkafka::consumer::{Consumer, RebalanceProtocol};
 use rdkafka::error::KafkaResult;
 use rdkafka::util::Timeout;
 use rdkafka::{Offset, TopicPartitionList};
@@ -53,6 +53,38 @@ impl<H: Hooks, O> StreamConsumer<H, O> {
         self.client.consumer.unassign()
     }
 
+    /// Reads these partitions as well, without a group's say.
+    ///
+    /// # Errors
+    ///
+    /// As in `rdkafka`.
+    pub fn incremental_assign(&self, partitions: &TopicPartitionList) -> KafkaResult<()> {
+        let _gate = self.client.gate();
+        self.client.consumer.incremental_assign(&copied(partitions)?)?;
+        self.left(partitions);
+        // One that was paused before it left may come back paused.
+        self.client.consumer.resume(&copied(partitions)?)
+    }
+
+    /// Reads these partitions no more, and the others as ever. What was handed out of them
+    /// acknowledges nothing any more.
+    ///
+    /// # Errors
+    ///
+    /// As in `rdkafka`.
+    pub fn incremental_unassign(&self, partitions: &TopicPartitionList) -> KafkaResult<()> {
+        let _gate = self.client.gate();
+        self.client.consumer.incremental_unassign(&copied(partitions)?)?;
+        self.left(partitions);
+        Ok(())
+    }
+
+    fn left(&self, partitions: &TopicPartitionList) {
+        for element in partitions.elements() {
+            self.client.state.revoke(element.topic(), element.partition());
+        }
+    }
+
     /// Goes on reading a partition at another offset. Records from there on come again, whether or
     /// not they were handed out; one before it that has failed is left behind; and one before it
     /// that is still processed is acknowledged as ever.
@@ -69,10 +101,39 @@ impl<H: Hooks, O> StreamConsumer<H, O> {
     ) -> KafkaResult<()> {
         let _gate = self.client.gate();
         self.client.consumer.seek(topic, partition, offset, timeout)?;
+        self.gone(topic, partition, offset);
+        Ok(())
+    }
+
+    /// The same for several partitions at once, each at the offset in the list.
+    ///
+    /// # Errors
+    ///
+    /// As in `rdkafka`; where one partition refuses its error, and the others have gone there.
+    pub fn seek_partitions(
+        &self,
+        partitions: &TopicPartitionList,
+        timeout: impl Into<Timeout>,
+    ) -> KafkaResult<()> {
+        let _gate = self.client.gate();
+        let answer = self.client.consumer.seek_partitions(copied(partitions)?, timeout)?;
+        let mut refused = Ok(());
+        for (element, asked) in answer.elements().iter().zip(partitions.elements()) {
+            match element.error() {
+                // What it says of the offset is the answer's, not what was asked for.
+                Ok(()) => self.gone(asked.topic(), asked.partition(), asked.offset()),
+                Err(error) => refused = refused.and(Err(error)),
+            }
+        }
+        refused
+    }
+
+    /// A partition goes on elsewhere.
+    fn gone(&self, topic: &str, partition: i32, to: Offset) {
         self.client.state.offsets.seek(
             topic,
             partition,
-            match offset {
+            match to {
                 Offset::Offset(offset) => offset,
                 Offset::Beginning => 0,
                 // Wherever that is: what comes from before is noticed when it comes.
@@ -80,7 +141,6 @@ impl<H: Hooks, O> StreamConsumer<H, O> {
             },
         );
         self.client.state.forget_failures(topic, partition);
-        Ok(())
     }
 
     /// Stops reading these partitions for a while.
@@ -164,6 +224,47 @@ impl<H: Hooks, O> StreamConsumer<H, O> {
     /// As in `rdkafka`.
     pub fn committed(&self, timeout: impl Into<Timeout>) -> KafkaResult<Vec<TopicPartition>> {
         self.client.consumer.committed(timeout).map(|list| plain(&list))
+    }
+
+    /// The same of these partitions, whether or not they are read here. Blocks.
+    ///
+    /// # Errors
+    ///
+    /// As in `rdkafka`.
+    pub fn committed_offsets(
+        &self,
+        partitions: &TopicPartitionList,
+        timeout: impl Into<Timeout>,
+    ) -> KafkaResult<Vec<TopicPartition>> {
+        let partitions = copied(partitions)?;
+        self.client.consumer.committed_offsets(partitions, timeout).map(|list| plain(&list))
+    }
+
+    /// The first offset of each of these partitions whose record is as young as the list says in
+    /// place of an offset, in milliseconds since 1970. Blocks.
+    ///
+    /// # Errors
+    ///
+    /// As in `rdkafka`.
+    pub fn offsets_for_times(
+        &self,
+        times: &TopicPartitionList,
+        timeout: impl Into<Timeout>,
+    ) -> KafkaResult<Vec<TopicPartition>> {
+        let times = copied(times)?;
+        self.client.consumer.offsets_for_times(times, timeout).map(|list| plain(&list))
+    }
+
+    /// Whether the group has given this member up, and its partitions to others.
+    #[must_use]
+    pub fn assignment_lost(&self) -> bool {
+        self.client.consumer.assignment_lost()
+    }
+
+    /// Whether the group takes partitions away one by one, or all at once.
+    #[must_use]
+    pub fn rebalance_protocol(&self) -> RebalanceProtocol {
+        self.client.consumer.rebalance_protocol()
     }
 }
 

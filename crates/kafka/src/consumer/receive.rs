@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering::SeqCst;
 use std::task::Poll;
 use std::time::Duration;
 
+use futures_util::stream::{self, Stream};
 use rdkafka::TopicPartitionList;
 use rdkafka::consumer::Consumer;
 use rdkafka::error::KafkaError;
@@ -136,6 +137,14 @@ impl<H: Hooks, O> StreamConsumer<H, O> {
                 Err(error) => return Err(Error::Kafka(error)),
             }
         }
+    }
+
+    /// The records one after the other, each as [`recv`](Self::recv) hands it out, until a
+    /// [`Closer`](super::Closer) is used. An error doesn't end it.
+    pub fn stream(&self) -> impl Stream<Item = Result<Delivery<'_>, Error>> {
+        stream::unfold(self, async |consumer| {
+            consumer.recv().await.transpose().map(|received| (received, consumer))
+        })
     }
 
     /// The next records together, for a handler that takes many at once: at least one, at most

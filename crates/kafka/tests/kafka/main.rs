@@ -12,5 +12,6 @@ mod link;
 mod membership;
 mod offsets;
 mod policy;
+mod positions;
 mod producer;
 mod runner;
