@@ -73,11 +73,27 @@
 //!
 //! | `process {topic}` of a batch | CONSUMER, child of whatever is current, linked to each send | the handler | the same |
 //! | `link {topic}` | INTERNAL, child of the span above | at once | holds the links that have no room there |
+//! | `commit {topic}` | CLIENT | [`commit`](StreamConsumer::commit) and its like; not what librdkafka or a runner commits by itself | Error when it is refused |
 //!
 //! Names and attributes follow the [semantic conventions for Kafka][semconv]. Whatever is current
 //! where a record is processed is linked to; [`creation_context`](StreamConsumer::creation_context)
 //! turns that round. A further try of a record, or of a batch, has a span of
 //! its own with `throughline.attempt`, linked to that of the first; so has a dead letter's.
+//!
+//! A record's span tells topic, partition, offset, group and client id, a tombstone, and
+//! `throughline.message.age`: how many milliseconds ago it was sent when its processing began (of a
+//! batch, its oldest). `server.address` is told where `bootstrap.servers` is one host: of several none
+//! is the one that a record comes from. Keys are told only after `capture_keys(true)`, since they can
+//! be personal. `OTEL_SEMCONV_STABILITY_OPT_IN=messaging/dup` adds
+//! [the older names](throughline_core::stability).
+//!
+//! # Metrics
+//!
+//! With a provider of meters, global or by `with_meter_provider`, every record is measured, sampled or
+//! not: `messaging.client.operation.duration` of sends and commits, `messaging.client.sent.messages`,
+//! `messaging.process.duration`, and `messaging.client.consumed.messages`, in which a record counts
+//! once however often it is tried. They are told apart by operation, topic, group, server and
+//! `error.type`. Partitions, of which there may be thousands, are on spans alone.
 //!
 //! # Headers
 //!

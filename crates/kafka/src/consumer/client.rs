@@ -116,7 +116,7 @@ impl<H: Hooks> StreamConsumer<H, Ours> {
     ///
     /// When the broker refuses. That there is nothing to commit is no error.
     pub fn commit(&self, mode: CommitMode) -> KafkaResult<()> {
-        self.client.commit(mode)
+        self.settle(|| self.client.commit(mode))
     }
 }
 
@@ -127,7 +127,8 @@ impl<H: Hooks> StreamConsumer<H, Theirs> {
     ///
     /// As in `rdkafka`.
     pub fn commit(&self, offsets: &TopicPartitionList, mode: CommitMode) -> KafkaResult<()> {
-        self.client.consumer.commit(&copied(offsets)?, mode)
+        let offsets = copied(offsets)?;
+        self.settle(|| self.client.consumer.commit(&offsets, mode))
     }
 
     /// Stores the offset of a record that was processed, for the next commit.
@@ -166,7 +167,7 @@ impl<H: Hooks> StreamConsumer<H, Theirs> {
     ///
     /// When the broker refuses. That there is nothing to commit is no error.
     pub fn commit_stored(&self, mode: CommitMode) -> KafkaResult<()> {
-        self.client.commit(mode)
+        self.settle(|| self.client.commit(mode))
     }
 }
 

@@ -13,6 +13,7 @@ mod policy;
 mod positions;
 mod receive;
 mod runner;
+mod settle;
 mod source;
 mod state;
 

@@ -51,6 +51,13 @@ impl<H: Hooks, O> StreamConsumer<H, O> {
         self.change(|settings| settings.creation_context = is)
     }
 
+    /// Tells the keys of records, where they are text, as `kafka.message.key`; off by default, since
+    /// keys can be personal.
+    #[must_use]
+    pub fn capture_keys(self, capture: bool) -> Self {
+        self.change(|settings| settings.capture_keys = capture)
+    }
+
     /// How many links a span may have: what a provider says that was told so in code. Unless told
     /// otherwise it is 128, or what `OTEL_SPAN_LINK_COUNT_LIMIT` says. More of them go to further
     /// spans: see [`Batch::process_batch`](crate::Batch::process_batch).

@@ -2,18 +2,18 @@
 
 use opentelemetry::trace::SpanKind;
 use opentelemetry::{Context, Key, KeyValue, Value};
-use throughline_core::messaging::{Destination, destination};
+use throughline_core::messaging::{Destination, destination, set_system};
 use throughline_core::{BoundarySpan, Description, End, semconv};
 
 use super::Message;
-use super::span::{OPERATION, Retry, extract};
-use crate::settings::{Settings, partition_id};
+use super::span::{Retry, age, extract, now};
+use crate::settings::{PROCESS, SYSTEM, Settings, partition_id, tell};
 
 /// What the spans do that only hold links.
 const LINKING: &str = "link";
 
 /// Room for the attributes below, for how it ended, and for a few of the handler's.
-const CAPACITY: usize = 14;
+const CAPACITY: usize = 16;
 
 /// What is the same for all messages of a batch; the rest is told of each.
 struct Shared<'a> {
@@ -45,21 +45,22 @@ impl<'a> Shared<'a> {
     }
 
     /// What is told of one message, on its link.
-    fn difference(&self, message: &Message<'_>) -> Vec<KeyValue> {
-        fn pair(key: &'static str, value: impl Into<Value>) -> KeyValue {
-            KeyValue::new(Key::from_static_str(key), value)
-        }
+    fn difference(&self, settings: &Settings, message: &Message<'_>) -> Vec<KeyValue> {
         let mut told = Vec::with_capacity(4);
-        told.push(pair(semconv::KAFKA_OFFSET, message.offset()));
+        let mut set = |key, value: Value| {
+            told.push(KeyValue::new(Key::from_static_str(key), value));
+        };
+        tell(semconv::KAFKA_OFFSET, message.offset(), &mut set);
         if self.partition.is_none() {
             let partition = partition_id(message.partition());
-            told.push(pair(semconv::MESSAGING_DESTINATION_PARTITION_ID, partition));
+            set(semconv::MESSAGING_DESTINATION_PARTITION_ID, partition);
         }
         if self.topic.is_none() {
-            told.push(pair(semconv::MESSAGING_DESTINATION_NAME, message.topic().to_owned()));
+            set(semconv::MESSAGING_DESTINATION_NAME, message.topic().to_owned().into());
         }
+        settings.tell_key(message.key(), &mut set);
         if message.payload().is_none() {
-            told.push(pair(semconv::KAFKA_MESSAGE_TOMBSTONE, true));
+            tell(semconv::KAFKA_MESSAGE_TOMBSTONE, true, &mut set);
         }
         told
     }
@@ -83,7 +84,7 @@ pub(super) fn start_batch(
     let shared = Shared::of(messages);
     let link = |span: &mut Description, linked: &[(&Message<'_>, _)]| {
         for (message, sender) in linked {
-            span.link_with(Clone::clone(sender), shared.difference(message));
+            span.link_with(Clone::clone(sender), shared.difference(settings, message));
         }
     };
     // A retry is linked to the first try as well.
@@ -91,10 +92,14 @@ pub(super) fn start_batch(
     let (first, rest) = linked.split_at(room.min(linked.len()));
     let config = &settings.config;
     let mut span = config.start_under(Context::current(), SpanKind::Consumer, || {
-        let mut span = shared.describe(OPERATION, CAPACITY);
-        settings.describe(&mut span, OPERATION);
+        let mut span = shared.describe(PROCESS.name, CAPACITY);
+        settings.describe(&mut span, PROCESS);
         let count = i64::try_from(messages.len()).unwrap_or(i64::MAX);
         span.set(semconv::MESSAGING_BATCH_MESSAGE_COUNT, count);
+        let now = now();
+        if let Some(age) = messages.iter().filter_map(|message| age(*message, now)).max() {
+            span.set(semconv::THROUGHLINE_MESSAGE_AGE, age);
+        }
         if lacks_parent {
             span.set(semconv::THROUGHLINE_PARENT_EXPECTED, true);
         }
@@ -104,13 +109,15 @@ pub(super) fn start_batch(
         link(&mut span, first);
         span
     });
+    let count = retry.is_none().then_some(messages.len());
+    settings.measure(&mut span, PROCESS, shared.topic, count);
     // Where a span may have none there is nowhere to put the rest either.
     if span.is_recording() && settings.max_links > 0 {
         span.enter(|| {
             for linked in rest.chunks(settings.max_links) {
                 let more = config.send(SpanKind::Internal, || {
                     let mut span = shared.describe(LINKING, 4);
-                    span.set(semconv::MESSAGING_SYSTEM_NAME, "kafka");
+                    set_system(&mut span, SYSTEM);
                     link(&mut span, linked);
                     span
                 });

@@ -1,5 +1,7 @@
 //! The span of a message.
 
+use std::time::{SystemTime, UNIX_EPOCH};
+
 use opentelemetry::Context;
 use opentelemetry::baggage::{BaggageExt, KeyValueMetadata};
 use opentelemetry::trace::{SpanContext, SpanKind, TraceContextExt};
@@ -8,12 +10,10 @@ use throughline_core::{BoundarySpan, Description, Extraction, semconv};
 
 use super::Message;
 use crate::extract::RecordHeaders;
-use crate::settings::{Settings, partition_id};
-
-pub(super) const OPERATION: &str = "process";
+use crate::settings::{PROCESS, Settings, partition_id, tell};
 
 /// Room for the attributes below, for how it ended, and for a few of the handler's.
-const CAPACITY: usize = 14;
+const CAPACITY: usize = 17;
 
 /// A further try of what has failed before.
 #[derive(Clone, Debug)]
@@ -45,13 +45,28 @@ pub(crate) fn start(
         return start_linked(settings, message, &extraction, retry);
     }
     let expects = settings.expects_parent(message.topic());
-    settings.config.receive_expecting(extraction, expects, SpanKind::Consumer, || {
+    let kind = SpanKind::Consumer;
+    let mut span = settings.config.receive_expecting(extraction, expects, kind, || {
         let mut span = describe(settings, message, retry);
         if let Some(ambient) = ambient() {
             span.link(ambient);
         }
         span
-    })
+    });
+    measure(settings, &mut span, message, retry);
+    span
+}
+
+/// A message is consumed once, however often it is tried.
+#[inline]
+fn measure(
+    settings: &Settings,
+    span: &mut BoundarySpan,
+    message: Message<'_>,
+    retry: Option<&Retry>,
+) {
+    let messages = retry.is_none().then_some(1);
+    settings.measure(span, PROCESS, Some(message.topic()), messages);
 }
 
 #[cold]
@@ -68,7 +83,7 @@ fn start_linked(
             KeyValueMetadata::new(key.clone(), value.clone(), properties.clone())
         })),
     };
-    settings.config.start_under(parent, SpanKind::Consumer, || {
+    let mut span = settings.config.start_under(parent, SpanKind::Consumer, || {
         let mut span = describe(settings, message, retry);
         if extraction.lacks_context() && settings.expects_parent(message.topic()) {
             span.set(semconv::THROUGHLINE_PARENT_EXPECTED, true);
@@ -77,20 +92,26 @@ fn start_linked(
             span.link(sender);
         }
         span
-    })
+    });
+    measure(settings, &mut span, message, retry);
+    span
 }
 
 #[inline]
 fn describe(settings: &Settings, message: Message<'_>, retry: Option<&Retry>) -> Description {
-    let Destination { name, destination } = destination(OPERATION, message.topic());
+    let Destination { name, destination } = destination(PROCESS.name, message.topic());
     let mut span = Description::new(name, CAPACITY);
-    settings.describe(&mut span, OPERATION);
+    settings.describe(&mut span, PROCESS);
     span.set(semconv::MESSAGING_DESTINATION_NAME, destination);
     let partition = partition_id(message.partition());
     span.set(semconv::MESSAGING_DESTINATION_PARTITION_ID, partition);
-    span.set(semconv::KAFKA_OFFSET, message.offset());
+    tell(semconv::KAFKA_OFFSET, message.offset(), |key, value| span.set(key, value));
+    settings.tell_key(message.key(), |key, value| span.set(key, value));
     if message.payload().is_none() {
-        span.set(semconv::KAFKA_MESSAGE_TOMBSTONE, true);
+        tell(semconv::KAFKA_MESSAGE_TOMBSTONE, true, |key, value| span.set(key, value));
+    }
+    if let Some(age) = age(message, now()) {
+        span.set(semconv::THROUGHLINE_MESSAGE_AGE, age);
     }
     if let Some(retry) = retry {
         retry.describe(&mut span);
@@ -101,6 +122,17 @@ fn describe(settings: &Settings, message: Message<'_>, retry: Option<&Retry>) ->
 /// Takes the context out of a message.
 pub(crate) fn extract(settings: &Settings, message: Message<'_>) -> Extraction {
     settings.config.extract(&RecordHeaders(message.headers()))
+}
+
+/// In milliseconds since 1970, as Kafka counts.
+pub(super) fn now() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}
+
+/// How old a message is, in milliseconds; the clocks of its sender and of this host may differ.
+pub(super) fn age(message: Message<'_>, now: i64) -> Option<i64> {
+    message.timestamp().to_millis().map(|sent| now.saturating_sub(sent).max(0))
 }
 
 fn ambient() -> Option<SpanContext> {

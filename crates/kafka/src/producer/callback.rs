@@ -9,7 +9,7 @@ use rdkafka::producer::{
     BaseRecord, DefaultProducerContext, NoCustomPartitioner, Partitioner, ProducerContext,
 };
 use rdkafka::util::{IntoOpaque, Timeout};
-use throughline_core::{BoundarySpan, Config};
+use throughline_core::BoundarySpan;
 
 use super::context::{Queued, TracedProducerContext};
 use super::methods::producer_methods;
@@ -46,7 +46,8 @@ where
     P: ToBytes + ?Sized,
     D: IntoOpaque,
 {
-    let outgoing = Outgoing { topic: record.topic, is_tombstone: record.payload.is_none() };
+    let key = record.key.map(ToBytes::to_bytes);
+    let outgoing = Outgoing { topic: record.topic, is_tombstone: record.payload.is_none(), key };
     let Sending { span, is_injected } = start(settings, outgoing, &mut record.headers, None);
     queue(exchange(record, |opaque| Box::new(Queued { span, opaque }))).map_err(
         |(error, given_back)| {
@@ -134,14 +135,6 @@ macro_rules! callback_producer {
             C: ProducerContext<Part> + 'static,
             Part: Partitioner $(+ $bound)* + 'static,
         {
-            fn map(self, change: impl FnOnce(Config) -> Config) -> Self {
-                let settings = Arc::unwrap_or_clone(self.settings);
-                let config = change(settings.config.clone());
-                $name { settings: Arc::new(Settings { config, ..settings }), ..self }
-            }
-
-            throughline_core::config_setters!();
-
             /// Queues a record, and returns at once. When the broker has answered the span ends, and
             /// the context's [`delivery`](ProducerContext::delivery) is told, in the trace of the
             /// send and with the record's own opaque. It may panic: that is logged, and the producer

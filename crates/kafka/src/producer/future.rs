@@ -13,7 +13,6 @@ use rdkafka::producer::future_producer::{Delivery, OwnedDeliveryResult};
 use rdkafka::producer::{FutureRecord, ThreadedProducer};
 use rdkafka::util::Timeout;
 use rdkafka::{ClientConfig, ClientContext};
-use throughline_core::Config;
 use tokio::sync::oneshot;
 
 use super::TracedContext;
@@ -122,14 +121,6 @@ pub struct ForwardError {
 }
 
 impl<C: ClientContext + 'static> FutureProducer<C> {
-    fn map(self, change: impl FnOnce(Config) -> Config) -> Self {
-        let settings = Arc::unwrap_or_clone(self.settings);
-        let config = change(settings.config.clone());
-        FutureProducer { settings: Arc::new(Settings { config, ..settings }), ..self }
-    }
-
-    throughline_core::config_setters!();
-
     producer_methods!(TracedContext<C>);
 
     /// Sends a record, and waits for the broker's answer.

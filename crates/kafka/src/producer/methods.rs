@@ -1,9 +1,31 @@
-//! What every producer can do, written once.
+//! What every producer can be told and can do, written once.
 
-/// The methods of `rdkafka`'s `Producer`, and `create`. The type has the fields `producer` and
+/// The setters, `create`, and the methods of `rdkafka`'s `Producer`. The type has the fields `producer` and
 /// `settings`.
 macro_rules! producer_methods {
     ($context:ty) => {
+        fn change(self, change: impl FnOnce(&mut $crate::settings::Settings)) -> Self {
+            let mut settings = std::sync::Arc::unwrap_or_clone(self.settings);
+            change(&mut settings);
+            Self { settings: std::sync::Arc::new(settings), ..self }
+        }
+
+        fn map(
+            self,
+            change: impl FnOnce(throughline_core::Config) -> throughline_core::Config,
+        ) -> Self {
+            self.change(|settings| settings.config = change(settings.config.clone()))
+        }
+
+        throughline_core::config_setters!();
+
+        /// Tells the keys of records, where they are text, as `kafka.message.key`; off by default,
+        /// since keys can be personal.
+        #[must_use]
+        pub fn capture_keys(self, capture: bool) -> Self {
+            self.change(|settings| settings.capture_keys = capture)
+        }
+
         /// The headers of a record that is created here, and sent later or elsewhere: from an outbox,
         /// say. With the context of a span of kind PRODUCER, `create {topic}`, which has ended by
         /// then. `headers` come along; those that have such a context keep it.

@@ -13,7 +13,8 @@ where
     K: ToBytes + ?Sized,
     P: ToBytes + ?Sized,
 {
-    Outgoing { topic: record.topic, is_tombstone: record.payload.is_none() }
+    let key = record.key.map(ToBytes::to_bytes);
+    Outgoing { topic: record.topic, is_tombstone: record.payload.is_none(), key }
 }
 
 pub(super) type Sent<'a, K, P> = BaseRecord<'a, K, P, Box<InFlight>>;

@@ -7,21 +7,20 @@ use rdkafka::message::OwnedHeaders;
 use throughline_core::messaging::{Destination, destination};
 use throughline_core::{BoundarySpan, Description, End, Propagate, semconv};
 
+use crate::error::failed;
 use crate::inject::RecordHeaders;
-use crate::settings::{Settings, partition_id};
+use crate::settings::{CREATE, Operation, SEND, Settings, partition_id, tell};
 use crate::{Headers, extract};
 
-const OPERATION: &str = "send";
-const CREATION: &str = "create";
-
 /// Room for the attributes below and the ones at the end.
-const CAPACITY: usize = 9;
+const CAPACITY: usize = 13;
 
 /// What is told of a record.
 #[derive(Clone, Copy)]
 pub(super) struct Outgoing<'a> {
     pub(super) topic: &'a str,
     pub(super) is_tombstone: bool,
+    pub(super) key: Option<&'a [u8]>,
 }
 
 /// What was received, and is sent on.
@@ -38,13 +37,14 @@ pub(super) struct Sending {
     pub(super) is_injected: bool,
 }
 
-fn describe(settings: &Settings, record: Outgoing<'_>, operation: &'static str) -> Description {
-    let Destination { name, destination } = destination(operation, record.topic);
+fn describe(settings: &Settings, record: Outgoing<'_>, operation: Operation) -> Description {
+    let Destination { name, destination } = destination(operation.name, record.topic);
     let mut span = Description::new(name, CAPACITY);
     settings.describe(&mut span, operation);
     span.set(semconv::MESSAGING_DESTINATION_NAME, destination);
+    settings.tell_key(record.key, |key, value| span.set(key, value));
     if record.is_tombstone {
-        span.set(semconv::KAFKA_MESSAGE_TOMBSTONE, true);
+        tell(semconv::KAFKA_MESSAGE_TOMBSTONE, true, |key, value| span.set(key, value));
     }
     span
 }
@@ -63,15 +63,18 @@ pub(super) fn start(
         && let Some(headers) = headers
         && let Some(created) = creation_context(settings, headers)
     {
-        return Sending { span: start_created(settings, record, created), is_injected: false };
+        let mut span = start_created(settings, record, created);
+        settings.measure(&mut span, SEND, Some(record.topic), Some(1));
+        return Sending { span, is_injected: false };
     }
-    let span = settings.config.send(SpanKind::Producer, || {
-        let mut span = describe(settings, record, OPERATION);
+    let mut span = settings.config.send(SpanKind::Producer, || {
+        let mut span = describe(settings, record, SEND);
         if let Some(link) = forwarded.and_then(|forwarded| forwarded.link) {
             span.link(link.clone());
         }
         span
     });
+    settings.measure(&mut span, SEND, Some(record.topic), Some(1));
     *headers = inject(settings, span.context(), headers.take());
     Sending { span, is_injected: true }
 }
@@ -89,7 +92,7 @@ fn start_created(settings: &Settings, record: Outgoing<'_>, created: Context) ->
     // Where nothing is current, as in what relays an outbox, it is done for the record alone.
     let parent = if current.span().span_context().is_valid() { current } else { created };
     settings.config.start_under(parent, SpanKind::Client, || {
-        let mut span = describe(settings, record, OPERATION);
+        let mut span = describe(settings, record, SEND);
         span.link(link);
         span
     })
@@ -105,8 +108,8 @@ pub(super) fn create(
     if creation_context(settings, &headers).is_some() {
         return headers;
     }
-    let record = Outgoing { topic, is_tombstone: false };
-    let span = settings.config.send(SpanKind::Producer, || describe(settings, record, CREATION));
+    let record = Outgoing { topic, is_tombstone: false, key: None };
+    let span = settings.config.send(SpanKind::Producer, || describe(settings, record, CREATE));
     let headers = inject(settings, span.context(), Some(headers));
     span.end(End::Completed);
     headers.unwrap_or_default()
@@ -137,17 +140,12 @@ pub(super) fn withdraw(settings: &Settings, sending: Sending, headers: &mut Opti
 pub(super) fn delivered(span: &mut BoundarySpan, partition: i32, offset: i64) {
     if span.is_recording() {
         span.set_attribute(semconv::MESSAGING_DESTINATION_PARTITION_ID, partition_id(partition));
-        span.set_attribute(semconv::KAFKA_OFFSET, offset);
+        tell(semconv::KAFKA_OFFSET, offset, |key, value| span.set_attribute(key, value));
     }
     span.finish(End::Completed);
 }
 
 /// Ends the span: the broker doesn't have the record.
 pub(super) fn refused(span: &mut BoundarySpan, error: &KafkaError) {
-    let code = error.rdkafka_error_code();
-    let error_type = code.map_or_else(|| semconv::OTHER.to_owned(), |code| format!("{code:?}"));
-    span.finish(End::Failed {
-        error_type: error_type.into(),
-        description: error.to_string().into(),
-    });
+    span.finish(failed(error));
 }

@@ -10,6 +10,7 @@ mod failure;
 mod hostile;
 mod link;
 mod membership;
+mod metrics;
 mod offsets;
 mod policy;
 mod positions;
