@@ -228,10 +228,9 @@ impl Config {
         inject::is_sent(&self.propagation, carrier)
     }
 
-    /// The context in which a message was created that is about to be sent: somebody has put it there,
-    /// and it is neither to be replaced nor to be sent in place of its own. `None` where nothing is
-    /// there that is valid, or what the message came with that is being handled here: whoever copies
-    /// that has not created anything.
+    /// The context that a message was created in which is about to be sent: somebody put it there on
+    /// purpose, and there it stays. `None` where nothing valid is there, or the context that the
+    /// message came with that is being handled here: whoever copies headers has created nothing.
     #[must_use]
     pub fn creation_context(&self, carrier: &(impl ReadCarrier + ?Sized)) -> Option<Context> {
         inject::creation_context(&self.propagation, carrier)
