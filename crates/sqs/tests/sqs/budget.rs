@@ -145,6 +145,16 @@ async fn formats_of_several_attributes_travel_whole_or_not_at_all() {
 }
 
 #[tokio::test]
+async fn what_others_inject_empty_is_left_out() {
+    let mut rig = Rig::new().await;
+    let sdk = opentelemetry_sdk::propagation::TraceContextPropagator::new();
+    rig.with(|it| it.with_propagator(sdk));
+    let sending = rig.sqs.send_message().queue_url(&rig.url).message_body("a book");
+    sending.send().await.expect("it is sent");
+    assert_eq!(added(&rig.sent()), ["traceparent"]);
+}
+
+#[tokio::test]
 async fn x_ray_travels_by_the_header_alone() {
     let mut rig = Rig::new().await;
     rig.with(|it| {
