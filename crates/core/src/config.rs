@@ -71,8 +71,9 @@ impl Config {
     /// Measures with meters of `provider` instead of those of the global one.
     ///
     /// The global one is OpenTelemetry's own. A boundary may be built before that is set: it is
-    /// found with the first message of a process, or within 256, and then the boundary stays with
-    /// it.
+    /// looked for with the first message of each [outcome](crate::Outcome) and with every 256th, and
+    /// then the boundary stays with it. A provider without any memory of its own is taken for
+    /// OpenTelemetry's no-op one: give it to the boundary.
     #[must_use]
     pub fn with_meter_provider(mut self, provider: &dyn MeterProvider) -> Self {
         self.meter = self.meter.given(provider);

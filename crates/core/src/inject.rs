@@ -45,6 +45,8 @@ pub(crate) fn inject_as(
             inject(propagation, &context.with_cleared_baggage(), carrier);
         }
         Propagate::Nothing => {
+            // Elsewhere this is done where injections are counted.
+            crate::metrics::look();
             carrier.remove(&BAGGAGE);
             match propagation.speaks() {
                 Speaks::W3c(_) => clear(W3cPropagator::new().fields(), carrier),

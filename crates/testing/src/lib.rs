@@ -53,12 +53,13 @@
 //! |---|---|
 //! | `embedded-collector` | `embedded::Collector`, an OTLP/HTTP receiver on a real socket |
 //! | `embedded-kafka` | `embedded::Kafka`, a Kafka cluster on real sockets; builds librdkafka, which needs a C compiler |
+//! | `embedded-sqs` | `embedded::Sqs`, SQS on a real socket, with the limits that AWS documents |
 #![forbid(unsafe_code)]
 
 mod assertions;
 pub mod battery;
 mod convert;
-#[cfg(any(feature = "embedded-collector", feature = "embedded-kafka"))]
+#[cfg(any(feature = "embedded-collector", feature = "embedded-kafka", feature = "embedded-sqs"))]
 pub mod embedded;
 mod measurements;
 mod recorder;

@@ -85,10 +85,6 @@ impl Failure {
     pub fn new<E: Error + ?Sized>(error: &E) -> Self {
         Failure { error_type: error_type::<E>(), chain: error_chain(error) }
     }
-
-    pub(crate) fn error_type(&self) -> &'static str {
-        self.error_type
-    }
 }
 
 /// A handle to the span of the message that is being handled, for the handler's own facts.
@@ -190,15 +186,14 @@ impl Boundary {
     /// The same, for an error that is gone by now.
     pub fn fail_as(&self, failure: &Failure) {
         let Failure { error_type: name, chain } = failure;
-        if let Some(measure) = self.measure() {
-            measure.fail(name);
-        }
-        let is_first = self.state().is_none_or(|state| {
-            state.settle(|span| {
+        let is_news = self.measure().is_none_or(|measure| measure.fail(name));
+        let is_first = match self.state() {
+            None => is_news,
+            Some(state) => state.settle(|span| {
                 span.set_attribute(KeyValue::new(semconv::ERROR_TYPE, *name));
                 span.set_status(Status::error(chain.clone()));
-            })
-        });
+            }),
+        };
         if is_first {
             tracing::event!(
                 target: "throughline",

@@ -6,8 +6,12 @@ mod collector;
 mod decode;
 #[cfg(feature = "embedded-kafka")]
 mod kafka;
+#[cfg(feature = "embedded-sqs")]
+pub mod sqs;
 
 #[cfg(feature = "embedded-collector")]
 pub use collector::{Collector, CollectorError};
 #[cfg(feature = "embedded-kafka")]
 pub use kafka::{Kafka, KafkaError};
+#[cfg(feature = "embedded-sqs")]
+pub use sqs::{Sqs, SqsError};

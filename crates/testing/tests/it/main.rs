@@ -13,4 +13,6 @@ mod kafka;
 mod metrics;
 mod recorder;
 mod scope;
+#[cfg(feature = "embedded-sqs")]
+mod sqs;
 mod tree;
