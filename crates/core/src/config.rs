@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use opentelemetry::metrics::MeterProvider;
 use opentelemetry::propagation::TextMapPropagator;
@@ -9,7 +10,7 @@ use opentelemetry::trace::{SpanContext, SpanKind, TraceContextExt, Tracer, Trace
 use opentelemetry::{Context, InstrumentationScope};
 
 use crate::carrier::{ReadCarrier, WriteCarrier};
-use crate::extract::Extraction;
+use crate::extract::{self, Extraction};
 use crate::inject;
 use crate::metrics::{BoundMeter, Labels, Measure, Operation};
 use crate::propagation::Propagation;
@@ -162,6 +163,26 @@ impl Config {
         Extraction::new(carrier, &self.propagation, trust, &self.admitted)
     }
 
+    /// The span in which a message was sent or created, for a link to it, or to see that it has a
+    /// context already. Nothing is judged or counted: that is for whoever
+    /// [extracts](Self::extract) it to follow it.
+    #[must_use]
+    pub fn peek(&self, carrier: &(impl ReadCarrier + ?Sized)) -> Option<SpanContext> {
+        extract::peek(&self.propagation, carrier)
+    }
+
+    /// How far senders are trusted, as [`trust`](Self::trust) has said.
+    #[must_use]
+    pub fn trusts(&self) -> Trust {
+        self.trust
+    }
+
+    /// The names that a context travels by, where a service has to be asked for each.
+    #[must_use]
+    pub fn fields(&self) -> Vec<String> {
+        self.propagation.fields()
+    }
+
     /// Whether every message should bring its context, as [`expect_parent`](Self::expect_parent)
     /// has said.
     #[must_use]
@@ -241,6 +262,18 @@ impl Config {
     pub fn send(&self, kind: SpanKind, describe: impl FnOnce() -> Description) -> BoundarySpan {
         let parent = Context::current();
         BoundarySpan::start(&self.tracer, self.ask_sampler, parent, kind, describe, |_| ())
+    }
+
+    /// The same for one that began earlier, under the context that was current then: for what is
+    /// worth a span only if something comes of it, as an empty poll is not.
+    #[cold]
+    pub fn send_since(
+        &self,
+        (parent, started): (Context, SystemTime),
+        kind: SpanKind,
+        describe: impl FnOnce() -> Description,
+    ) -> BoundarySpan {
+        BoundarySpan::start(&self.tracer, self.ask_sampler, parent, kind, describe, |_| started)
     }
 
     /// Whether messages are measured: only then is what labels them worth to be found.

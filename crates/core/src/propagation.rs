@@ -89,6 +89,23 @@ impl Propagation {
         self.list.get().copied().unwrap_or_default()
     }
 
+    /// The names that are spoken.
+    pub(crate) fn fields(&self) -> Vec<String> {
+        let owned =
+            |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+        match self.speaks() {
+            Speaks::W3c(fields) => {
+                let trace = fields.trace.then_some(Format::TraceContext);
+                let baggage = fields.baggage.then_some(Format::Baggage);
+                trace.into_iter().chain(baggage).flat_map(|it| owned(it.fields())).collect()
+            }
+            Speaks::Formats => self.list().iter().flat_map(|it| owned(it.fields())).collect(),
+            Speaks::Foreign => {
+                self.with_foreign(|propagator| propagator.fields().map(str::to_owned).collect())
+            }
+        }
+    }
+
     /// Calls `f` with the propagator that is spoken where it is [`Speaks::Foreign`].
     pub(crate) fn with_foreign<T>(&self, mut f: impl FnMut(&dyn TextMapPropagator) -> T) -> T {
         match &self.given {

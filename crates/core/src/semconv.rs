@@ -85,6 +85,8 @@ pub const MESSAGING_BATCH_MESSAGE_COUNT: &str = "messaging.batch.message_count";
 pub const MESSAGING_MESSAGE_ID: &str = "messaging.message.id";
 /// The URL of a queue of SQS.
 pub const AWS_SQS_QUEUE_URL: &str = "aws.sqs.queue.url";
+/// The ARN of a topic of SNS.
+pub const AWS_SNS_TOPIC_ARN: &str = "aws.sns.topic.arn";
 /// What AWS calls a request.
 pub const AWS_REQUEST_ID: &str = "aws.request_id";
 /// The name a client gives itself.

@@ -52,6 +52,8 @@
 //! | `tower` | `tower` | any tower service of HTTP, and any tower client |
 //! | `reqwest` | `reqwest` | reqwest clients, through `reqwest-middleware` |
 //! | `kafka` | `kafka` | Kafka producers and consumers, through `rdkafka` |
+//! | `sqs` | `sqs` | Amazon SQS, through an interceptor on `aws-sdk-sqs` |
+//! | `sns` | `sqs` | publishing to Amazon SNS, too |
 //! | `task` | `task` | spawned tasks, blocking work, jobs |
 //! | `telemetry` | `telemetry` | start-up: exporter, resource, sampling, logs, shutdown |
 //! | `tls` | | HTTPS to the collector, with `telemetry` |
@@ -82,6 +84,9 @@ pub use throughline_lineage as lineage;
 #[cfg(feature = "reqwest")]
 #[doc(inline)]
 pub use throughline_reqwest as reqwest;
+#[cfg(feature = "sqs")]
+#[doc(inline)]
+pub use throughline_sqs as sqs;
 #[cfg(feature = "task")]
 #[doc(inline)]
 pub use throughline_task as task;
@@ -110,6 +115,7 @@ pub mod prelude {
     feature = "axum",
     feature = "kafka",
     feature = "reqwest",
+    feature = "sqs",
     feature = "task",
     feature = "telemetry"
 ))]

@@ -1,5 +1,6 @@
 use std::borrow::Cow;
 use std::fmt;
+use std::time::SystemTime;
 
 use opentelemetry::trace::{
     SpanBuilder, SpanContext, SpanKind, SpanRef, Status, TraceContextExt, TraceFlags, TraceState,
@@ -97,6 +98,24 @@ enum Recording {
     Shared,
 }
 
+/// When a span has started. By type, so that those that start now, nearly all, hear nothing of it.
+pub(crate) trait Started {
+    fn at(self) -> Option<SystemTime>;
+}
+
+impl Started for () {
+    #[inline(always)]
+    fn at(self) -> Option<SystemTime> {
+        None
+    }
+}
+
+impl Started for SystemTime {
+    fn at(self) -> Option<SystemTime> {
+        Some(self)
+    }
+}
+
 /// How a boundary span ended.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
@@ -172,16 +191,17 @@ impl End {
 }
 
 impl BoundarySpan {
-    /// `complete` adds to what `describe` tells. In place: a description that goes through one
-    /// closure after the other is copied by each.
+    /// `complete` adds to what `describe` tells, in place: a description that goes through one
+    /// closure after the other is copied by each. It says when the span has started, too, if that
+    /// isn't now.
     #[inline]
-    pub(crate) fn start(
+    pub(crate) fn start<S: Started>(
         tracer: &BoundTracer,
         ask_sampler: bool,
         parent: Context,
         kind: SpanKind,
         describe: impl FnOnce() -> Description,
-        complete: impl FnOnce(&mut Description),
+        complete: impl FnOnce(&mut Description) -> S,
     ) -> Self {
         let is_unsampled = {
             let span = parent.span();
@@ -213,12 +233,12 @@ impl BoundarySpan {
 
     // Kept apart, so that the path above stays as short as it looks.
     #[inline(never)]
-    fn record(
+    fn record<S: Started>(
         tracer: &BoundTracer,
         parent: Context,
         kind: SpanKind,
         describe: impl FnOnce() -> Description,
-        complete: impl FnOnce(&mut Description),
+        complete: impl FnOnce(&mut Description) -> S,
     ) -> Self {
         if Context::map_current(Context::is_telemetry_suppressed) {
             // What came is followed in a context of its own, which must not lift what holds here.
@@ -226,7 +246,7 @@ impl BoundarySpan {
         }
         let is_outbound = matches!(kind, SpanKind::Client | SpanKind::Producer);
         let mut description = describe();
-        complete(&mut description);
+        let started = complete(&mut description);
         let Description { name, attributes, links, is_request, has_route } = description;
         // As the router's own; one that is made for this request alone is not kept.
         let request = match &name {
@@ -238,6 +258,7 @@ impl BoundarySpan {
             name,
             attributes: Some(attributes),
             links,
+            start_time: started.at(),
             ..SpanBuilder::default()
         };
         let context = tracer.start(builder, &parent);

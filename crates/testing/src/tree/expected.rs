@@ -89,6 +89,7 @@ impl Expected {
     /// Takes the last thing that is said about a span off its line.
     fn peel<'a>(&mut self, line: &'a str) -> Option<&'a str> {
         let enclosed = |open: &str, close: char| line.strip_suffix(close)?.rsplit_once(open);
+        let is_link = line.rfind(" ~(") > line.rfind(" !error(");
         if let Some(rest) = line.strip_suffix(" !error") {
             self.status = Some(Said::Error(None));
             Some(rest)
@@ -98,12 +99,12 @@ impl Expected {
         } else if let Some(rest) = line.strip_suffix(" (parent missing)") {
             self.parent_missing = true;
             Some(rest)
-        } else if let Some((rest, description)) = enclosed(" !error(", ')') {
-            self.status = Some(Said::Error(Some(description.to_owned())));
-            Some(rest)
-        } else if let Some((rest, target)) = enclosed(" ~(", ')') {
+        } else if is_link && let Some((rest, target)) = enclosed(" ~(", ')') {
             self.links.push(target.to_owned());
             self.links.sort_unstable();
+            Some(rest)
+        } else if let Some((rest, description)) = enclosed(" !error(", ')') {
+            self.status = Some(Said::Error(Some(description.to_owned())));
             Some(rest)
         } else if let Some((rest, service)) = enclosed(" [", ']') {
             self.service = Some(service.to_owned());

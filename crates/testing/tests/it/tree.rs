@@ -1,5 +1,6 @@
 use opentelemetry::trace::{
-    SpanContext, SpanKind, Status, TraceContextExt, TraceFlags, TraceState, Tracer, TracerProvider,
+    Span, SpanContext, SpanKind, Status, TraceContextExt, TraceFlags, TraceState, Tracer,
+    TracerProvider,
 };
 use opentelemetry::{Context, KeyValue};
 use throughline_testing::tree::{TreeError, check_tree};
@@ -54,6 +55,25 @@ fn a_tree_is_as_expected_in_any_order_of_siblings() {
           INTERNAL reserve [gateway]
         ",
     );
+}
+
+#[test]
+fn what_is_said_of_a_span_is_read_in_any_order() {
+    let recorder = Recorder::new();
+    let tracer = recorder.provider().tracer("test");
+    let mut span = tracer.start("send");
+    let (trace, id) = (1_u128.into(), 1_u64.into());
+    let elsewhere = SpanContext::new(trace, id, TraceFlags::SAMPLED, true, TraceState::NONE);
+    span.add_link(elsewhere, Vec::new());
+    span.set_attribute(KeyValue::new("error.type", "b"));
+    span.set_status(Status::error("1 of 2 (b)"));
+    span.end();
+    let said = ["~(elsewhere)", "{error.type=b}", "!error(1 of 2 (b))"];
+    for [first, second, third] in [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]]
+    {
+        let expected = format!("INTERNAL send {} {} {}", said[first], said[second], said[third]);
+        recorder.assert_tree(&expected);
+    }
 }
 
 #[test]

@@ -7,19 +7,20 @@ use opentelemetry::{Context, KeyValue};
 use opentelemetry_sdk::trace::Sampler;
 use throughline_core::InContext;
 use throughline_core::codec::traceparent;
-use throughline_lineage::{Span, TraceId};
+use throughline_lineage::{Kind, Span, TraceId};
 use tokio::sync::{Notify, Semaphore};
 use tokio::task::{JoinSet, yield_now};
 use tracing::Instrument;
 use tracing::instrument::WithSubscriber;
-use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::filter::filter_fn;
+use tracing_subscriber::layer::{Layer, SubscriberExt};
 
 use super::Outbound;
 use super::bench::{Bench, Left};
 use crate::Recorder;
 use crate::battery::checks::{
     BAGGAGE, Ending, NoThenYes, SAMPLED, TRACESTATE, UNSAMPLED, ended_as, is_child, is_onward,
-    is_same, needs_threads, only, remote,
+    is_same, needs_threads, only, remote, the_span,
 };
 use crate::battery::{Failed, Headers, Outcome};
 use crate::convert::ids;
@@ -31,6 +32,9 @@ fn ambient(traceparent: &str) -> Context {
     let span = tracer.start_with_context("handler", &caller);
     caller.with_span(span).with_baggage([KeyValue::new("user", "alice")])
 }
+
+/// The context of a message that was created elsewhere.
+const CREATED: &str = "00-11111111111111111111111111111111-2222222222222222-01";
 
 fn parsed(headers: &Headers) -> Result<SpanContext, String> {
     let value = only(headers, "traceparent")?;
@@ -88,7 +92,11 @@ pub(super) async fn replaces<D: Outbound>(
     driver: &Arc<D>,
     [parent, state, baggage]: [&str; 3],
 ) -> Outcome {
-    let stale = "00-11111111111111111111111111111111-2222222222222222-01";
+    let stale = if D::KEEPS_CREATION {
+        "00-0af7651916cd43dd8448eb211c80319c-2222222222222222-01"
+    } else {
+        CREATED
+    };
     let carrier = || {
         let mut headers =
             Headers::from([(parent, stale), (state, "stale=1"), (baggage, "stale=1")]);
@@ -104,6 +112,10 @@ pub(super) async fn replaces<D: Outbound>(
         let left = only(&left, name)?;
         ensure!(left == value, "{name} should leave as `{value}`, and left as `{left}`");
     }
+    if D::KEEPS_CREATION {
+        // Where nothing is current, it isn't stale.
+        return Ok(());
+    }
     // Nothing takes the place of what is stale here.
     let bench = Bench::new(driver).await;
     let left = bench.send(carrier(), Context::new()).await?;
@@ -111,6 +123,26 @@ pub(super) async fn replaces<D: Outbound>(
     for name in ["tracestate", "baggage"] {
         let count = left.get_all(name).count();
         ensure!(count == 0, "a stale {name} left with another trace");
+    }
+    Ok(())
+}
+
+pub(super) async fn keeps_creation<D: Outbound>(driver: &Arc<D>) -> Outcome {
+    let brought = [("traceparent", CREATED), ("tracestate", "created=1"), ("baggage", "created=1")];
+    for context in [ambient(SAMPLED), Context::new()] {
+        let bench = Bench::new(driver).await;
+        let left = bench.send(brought.into(), context).await?;
+        for (name, value) in brought {
+            let left = only(&left, name)?;
+            ensure!(left == value, "{name} was created as `{value}`, and left as `{left}`");
+        }
+        // It isn't this span that the message carries.
+        let span = the_span(&bench.recorder, Kind::Client, driver.patience()).await?;
+        let linked = span
+            .links
+            .iter()
+            .any(|link| format!("00-{}-{}-01", link.trace_id, link.span_id) == CREATED);
+        ensure!(linked, "the span isn't linked to the one that the message was created in");
     }
     Ok(())
 }
@@ -220,7 +252,9 @@ pub(super) async fn ends_unawaited<D: Outbound>(driver: &Arc<D>) -> Outcome {
 pub(super) async fn nests_in_tracing<D: Outbound>(driver: &Arc<D>) -> Outcome {
     let (bench, outside) = (Bench::new(driver).await, Recorder::new());
     let tracer = outside.provider().tracer("battery");
-    let layer = tracing_opentelemetry::layer().with_tracer(tracer);
+    // Spans of the library underneath are filtered in earnest, too.
+    let is_ours = |span: &tracing::Metadata<'_>| span.target() == module_path!();
+    let layer = tracing_opentelemetry::layer().with_tracer(tracer).with_filter(filter_fn(is_ours));
     let sending = async {
         let sending = bench.send_here(Headers::new(), || async { Ok(()) });
         sending.instrument(tracing::info_span!("handler")).await

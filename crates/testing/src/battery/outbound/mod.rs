@@ -33,6 +33,10 @@ pub trait Outbound: Send + Sync + 'static {
     /// a consumer.
     const CANCELS: bool = true;
 
+    /// Whether a message may bring the context that it was created in, which is kept then: one of
+    /// another trace than the one it is sent in. Of the same trace it is stale here, too, and replaced.
+    const KEEPS_CREATION: bool = false;
+
     /// How long the battery waits for what should happen at once.
     fn patience(&self) -> Duration {
         Duration::from_secs(5)
@@ -65,6 +69,10 @@ pub async fn outbound<D: Outbound>(driver: D) -> Report {
     report.add("replaces a stale context", cases::replaces(driver, names)).await;
     let names = ["Traceparent", "TraceState", "BAGGAGE"];
     report.add("replaces a stale context in any case", cases::replaces(driver, names)).await;
+    if D::KEEPS_CREATION {
+        let name = "keeps the context that a message was created in";
+        report.add(name, cases::keeps_creation(driver)).await;
+    }
     report.add("keeps an unsampled trace unsampled", cases::keeps_unsampled(driver, 1)).await;
     report.add("tells of a root that was not sampled", cases::tells_dropped(driver)).await;
     report.add("carries the trace on after shutdown", cases::after_shutdown(driver)).await;

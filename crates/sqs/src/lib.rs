@@ -1,0 +1,75 @@
+//! Trace context through Amazon SQS: one [`Interceptor`] on the ordinary client of
+//! [`aws_sdk_sqs`], and every message carries the trace of whoever sends it.
+//!
+//! ```no_run
+//! use aws_sdk_sqs::config::Builder;
+//! use throughline_sqs::Interceptor;
+//!
+//! # async fn run(sdk_config: aws_types::SdkConfig) -> Result<(), aws_sdk_sqs::Error> {
+//! // `aws_config::load_from_env().await`, for one.
+//! let config = Builder::from(&sdk_config).interceptor(Interceptor::new()).build();
+//! let sqs = aws_sdk_sqs::Client::from_conf(config);
+//! let url = "https://sqs.eu-central-1.amazonaws.com/123456789012/orders";
+//! sqs.send_message().queue_url(url).message_body("{}").send().await?;
+//! # Ok(()) }
+//! ```
+//!
+//! # Spans
+//!
+//! | name | kind | when | ends |
+//! |---|---|---|---|
+//! | `send {queue}` | PRODUCER | `SendMessage` | Error when it is refused |
+//! | `create {queue}` | PRODUCER | each entry of `SendMessageBatch` | Error when this entry is refused |
+//! | `send {queue}` | CLIENT, linked to each `create` | `SendMessageBatch` | Error when an entry is refused, or all |
+//! | `receive {queue}` | CLIENT, linked to each message | `ReceiveMessage` that brings messages, or fails | |
+//! | `delete {queue}`, `change_visibility {queue}` | CLIENT | these, and their batches | Error when an entry is refused, or all |
+//!
+//! A call that the SDK tries again is one span. A call whose future is dropped is `cancelled`. An empty
+//! poll, and one that was dropped, is none. Names and attributes follow the
+//! [semantic conventions for SQS][semconv].
+//!
+//! # Metrics
+//!
+//! Wherever there is a provider of meters, of every call, sampled or not:
+//!
+//! | metric | of |
+//! |---|---|
+//! | `messaging.client.operation.duration` | each call that would have a span: once for a batch, and not for an empty poll |
+//! | `messaging.client.sent.messages` | messages that were sent, or were tried to be |
+//! | `messaging.client.consumed.messages` | messages that came |
+//!
+//! # How the context travels
+//!
+//! As the message attributes `traceparent`, `tracestate` and `baggage`, in this order, as long as the
+//! message has room. SQS refuses a message with more than ten attributes, one with an empty value, and
+//! one or a batch that is too long: no send is ever refused because of its trace. Where there is no
+//! room for a `traceparent`, the system attribute `AWSTraceHeader` takes its place, which counts toward
+//! nothing ([`TraceHeader`]). The user's own attributes stay as they are. Content-based deduplication
+//! looks at bodies only.
+//!
+//! [`ReceiveMessage`](aws_sdk_sqs::Client::receive_message) is asked for these names, beside those
+//! that the caller asks for.
+//!
+//! # A message that has a context
+//!
+//! | what it has | what becomes of it |
+//! |---|---|
+//! | one of the trace that is current: what a handler forwards, or was put in by hand | replaced by that of the send, which belongs under what is current |
+//! | one that isn't valid | replaced |
+//! | one of another trace: what an outbox has kept, or a message that is driven back | kept, with all that goes along; the `send` span is CLIENT and links to it, and there is no `create` span |
+//!
+//! An attribute `baggage` beside no `traceparent` is the user's own.
+//!
+//! [semconv]: https://opentelemetry.io/docs/specs/semconv/messaging/sqs/
+#![forbid(unsafe_code)]
+
+mod envelope;
+mod extract;
+mod inject;
+mod process;
+mod settings;
+
+/// The library underneath, in the version that is used here.
+pub use aws_sdk_sqs;
+pub use process::Interceptor;
+pub use settings::TraceHeader;

@@ -1,0 +1,135 @@
+//! What a span of SQS is started with.
+
+use std::sync::Arc;
+
+use aws_sdk_sqs::config::ConfigBag;
+use aws_smithy_runtime_api::client::endpoint::EndpointResolverParams;
+use aws_smithy_types::endpoint::Endpoint;
+use opentelemetry::Value;
+use throughline_core::http::{Host, host, shared_str};
+use throughline_core::messaging::{self, Destination, destination, set_system};
+use throughline_core::metrics::{Measure, Operation};
+use throughline_core::{Config, Description, semconv};
+
+/// Room for the attributes below, for those at the end, and for how it ended.
+const CAPACITY: usize = 11;
+
+pub(super) const SEND: &str = "send";
+pub(super) const CREATE: &str = "create";
+pub(super) const RECEIVE: &str = "receive";
+pub(super) const SETTLE: &str = "settle";
+
+/// Where a message goes, or comes from.
+#[derive(Clone, Debug)]
+pub(super) struct Place {
+    system: &'static str,
+    /// Of a queue, or the ARN of a topic.
+    key: &'static str,
+    id: Option<Arc<str>>,
+    server: Option<Host>,
+}
+
+impl Place {
+    /// The queue of a call.
+    pub(super) fn queue(url: Option<&str>, cfg: &ConfigBag) -> Self {
+        let params = cfg.load::<EndpointResolverParams>();
+        let params =
+            params.and_then(|params| params.get::<aws_sdk_sqs::config::endpoint::Params>());
+        // Calls go there, whatever host the URL names.
+        let server = params.and_then(|params| params.endpoint()).or(url).and_then(server);
+        let id = url.map(shared);
+        Place { system: "aws.sqs", key: semconv::AWS_SQS_QUEUE_URL, id, server }
+    }
+
+    /// The topic of a call. The SDK tells the host that it goes to only afterwards, unless it was
+    /// told.
+    #[cfg(feature = "sns")]
+    pub(super) fn topic(arn: &str, cfg: &ConfigBag) -> Self {
+        let params = cfg.load::<EndpointResolverParams>();
+        let params =
+            params.and_then(|params| params.get::<aws_sdk_sns::config::endpoint::Params>());
+        let server = params.and_then(|params| params.endpoint()).and_then(server);
+        let key = semconv::AWS_SNS_TOPIC_ARN;
+        Place { system: "aws.sns", key, id: Some(shared(arn)), server }
+    }
+
+    /// Whether it is known where the call goes.
+    pub(super) fn tells_server(&self) -> bool {
+        self.server.is_some()
+    }
+
+    /// The name at the end of the URL or the ARN.
+    fn name(&self) -> Option<&str> {
+        let id = self.id.as_deref()?.trim_end_matches('/');
+        let name = id.rsplit(['/', ':']).next()?;
+        (!name.is_empty()).then_some(name)
+    }
+
+    /// A span of this operation, and of this type.
+    pub(super) fn describe(&self, operation: &'static str, kind: &'static str) -> Description {
+        let named = self.name().map(|name| destination(operation, name));
+        let (name, destination) = match named {
+            Some(Destination { name, destination }) => (name, Some(destination)),
+            None => (operation.into(), None),
+        };
+        let mut span = Description::new(name, CAPACITY);
+        set_system(&mut span, self.system);
+        span.set(semconv::MESSAGING_OPERATION_NAME, operation);
+        span.set(semconv::MESSAGING_OPERATION_TYPE, kind);
+        if let Some(destination) = destination {
+            span.set(semconv::MESSAGING_DESTINATION_NAME, destination);
+        }
+        if let Some(id) = &self.id {
+            span.set(self.key, Arc::clone(id));
+        }
+        if let Some(server) = &self.server {
+            span.set_server(server.clone());
+        }
+        span
+    }
+
+    /// Starts to measure an operation.
+    #[cold]
+    pub(super) fn measure(
+        &self,
+        config: &Config,
+        measured: Operation,
+        operation: &'static str,
+    ) -> Option<Measure> {
+        config.measure(measured, |labels| {
+            // Without a queue no call gets as far as to be sent.
+            let named = destination(operation, self.name().unwrap_or(semconv::OTHER));
+            messaging::label(self.system, operation, named, labels);
+            if let Some(server) = &self.server {
+                labels.set_server(server);
+            }
+        })
+    }
+}
+
+fn shared(text: &str) -> Arc<str> {
+    shared_str(text.as_bytes()).unwrap_or_else(|| Arc::from(text))
+}
+
+/// Where a call went, once it did.
+pub(super) fn called(cfg: &ConfigBag) -> Option<Host> {
+    server(cfg.load::<Endpoint>()?.url())
+}
+
+/// The host and port of a URL.
+fn server(url: &str) -> Option<Host> {
+    let (scheme, rest) = url.split_once("://")?;
+    let authority = rest.split(['/', '?', '#']).next()?;
+    let found = host(authority.as_bytes())?;
+    let default = match scheme {
+        "https" => Some(443),
+        "http" => Some(80),
+        _ => None,
+    };
+    Some(Host { port: found.port.or(default), ..found })
+}
+
+/// How many messages a call takes along.
+pub(super) fn count(messages: usize) -> Value {
+    Value::I64(i64::try_from(messages).unwrap_or(i64::MAX))
+}
