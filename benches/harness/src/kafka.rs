@@ -24,6 +24,13 @@ use std::time::Duration;
 use tokio::runtime::Runtime;
 
 const TOPIC: &str = "orders";
+/// What spans tell of the broker.
+pub fn server(config: &ClientConfig) -> (String, i64) {
+    let servers = config.get("bootstrap.servers").expect("a broker");
+    let (address, port) = servers.rsplit_once(':').expect("a port");
+    (address.to_owned(), port.parse().expect("a number"))
+}
+
 /// What clients call themselves: an attribute of their spans.
 pub const CLIENT_ID: &str = "orders-1";
 /// The group of the consumers: another attribute.

@@ -13,7 +13,6 @@ use crate::carrier::{ReadCarrier, WriteCarrier};
 use crate::extract::{self, Extraction};
 use crate::inject;
 use crate::metrics::{BoundMeter, Labels, Measure, Operation};
-use crate::outcome::Outcome;
 use crate::propagation::Propagation;
 use crate::semconv;
 use crate::span::{BoundarySpan, Description};
@@ -71,8 +70,9 @@ impl Config {
     /// Measures with meters of `provider` instead of those of the global one.
     ///
     /// The global one is OpenTelemetry's own. A boundary may be built before that is set: it is
-    /// found with the first message of a process, or within 256, and then the boundary stays with
-    /// it.
+    /// looked for with the first message of each [outcome](crate::Outcome) and with every 256th, and
+    /// then the boundary stays with it. A provider without any memory of its own is taken for
+    /// OpenTelemetry's no-op one: give it to the boundary.
     #[must_use]
     pub fn with_meter_provider(mut self, provider: &dyn MeterProvider) -> Self {
         self.meter = self.meter.given(provider);
@@ -212,8 +212,7 @@ impl Config {
         kind: SpanKind,
         describe: impl FnOnce() -> Description,
     ) -> BoundarySpan {
-        let lacks_parent = expect_parent
-            && matches!(extraction.outcome(), Outcome::Absent | Outcome::Malformed(_));
+        let lacks_parent = expect_parent && extraction.lacks_context();
         let Extraction { parent, link, .. } = extraction;
         BoundarySpan::start(&self.tracer, self.ask_sampler, parent, kind, describe, |description| {
             if lacks_parent {
@@ -223,6 +222,17 @@ impl Config {
                 description.link(*link);
             }
         })
+    }
+
+    /// Starts a span under `parent`, whatever it is of: for messages that are linked to and not
+    /// continued ([`Description::link`]), as those of a batch, of which none can be the parent.
+    pub fn start_under(
+        &self,
+        parent: Context,
+        kind: SpanKind,
+        describe: impl FnOnce() -> Description,
+    ) -> BoundarySpan {
+        BoundarySpan::start(&self.tracer, self.ask_sampler, parent, kind, describe, |_| ())
     }
 
     /// Carries a message that is not to be recorded: a filtered one. The context that it brought
@@ -237,6 +247,14 @@ impl Config {
     #[inline]
     pub fn is_sent(&self, carrier: &(impl ReadCarrier + ?Sized)) -> bool {
         inject::is_sent(&self.propagation, carrier)
+    }
+
+    /// The context that a message was created in which is about to be sent: somebody put it there on
+    /// purpose, and there it stays. `None` where nothing valid is there, or the context that the
+    /// message came with that is being handled here: whoever copies headers has created nothing.
+    #[must_use]
+    pub fn creation_context(&self, carrier: &(impl ReadCarrier + ?Sized)) -> Option<Context> {
+        inject::creation_context(&self.propagation, carrier)
     }
 
     /// Starts the span of a message that goes out, under the current context.

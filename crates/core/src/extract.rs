@@ -120,6 +120,26 @@ impl Extraction {
         self.outcome
     }
 
+    /// Whether nothing came that could be read, which is a break where a context was expected.
+    #[must_use]
+    pub fn lacks_context(&self) -> bool {
+        matches!(self.outcome, Outcome::Absent | Outcome::Malformed(_))
+    }
+
+    /// The sender's span, for whoever links to it instead of continuing it; `None` where none came
+    /// that is valid, or its sender is ignored.
+    #[must_use]
+    pub fn to_link(&self) -> Option<SpanContext> {
+        match &self.link {
+            Some(link) => Some(SpanContext::clone(link)),
+            None => {
+                let parent = self.parent.span();
+                let parent = parent.span_context();
+                parent.is_valid().then(|| parent.clone())
+            }
+        }
+    }
+
     /// The context to continue in: the sender's, or an empty one where the trace restarts.
     #[must_use]
     pub fn context(&self) -> &Context {

@@ -11,7 +11,7 @@ use crate::outcome::count_injection;
 use crate::propagation::{
     Baggages, Format, Propagation, Read, Reader, Speaks, W3cPropagator, Writer, clear_b3,
 };
-use crate::span::inside;
+use crate::span::{State, inside};
 use crate::trust::Propagate;
 
 const BAGGAGE: HeaderName = HeaderName::from_static("baggage");
@@ -45,6 +45,8 @@ pub(crate) fn inject_as(
             inject(propagation, &context.with_cleared_baggage(), carrier);
         }
         Propagate::Nothing => {
+            // Elsewhere this is done where injections are counted.
+            crate::metrics::look();
             carrier.remove(&BAGGAGE);
             match propagation.speaks() {
                 Speaks::W3c(_) => clear(W3cPropagator::new().fields(), carrier),
@@ -86,6 +88,34 @@ pub(crate) fn is_sent(propagation: &Propagation, carrier: &(impl ReadCarrier + ?
             context.span().span_context().span_id() == current
         }),
     }
+}
+
+/// What was put into a message on purpose, before it is sent.
+#[cold]
+pub(crate) fn creation_context(
+    propagation: &Propagation,
+    carrier: &(impl ReadCarrier + ?Sized),
+) -> Option<Context> {
+    let created = match propagation.speaks() {
+        Speaks::W3c(fields) => fields.read(carrier, Baggages::Shared).into_context(),
+        Speaks::Formats => propagation.list().read(carrier, Baggages::Shared).into_context(),
+        Speaks::Foreign => propagation.with_foreign(|propagator| {
+            propagator.extract_with_context(&Context::new(), &Reader(carrier))
+        }),
+    };
+    let is_creation_context = {
+        let span = created.span();
+        let found = span.span_context();
+        let is_copied = Context::map_current(|current| {
+            let state = current.get::<State>();
+            let (span, ids) = (current.span(), (found.trace_id(), found.span_id()));
+            let current = span.span_context();
+            ids == (current.trace_id(), current.span_id())
+                || state.is_some_and(|state| state.continues(found))
+        });
+        found.is_valid() && !is_copied
+    };
+    is_creation_context.then_some(created)
 }
 
 #[cold]

@@ -1,6 +1,7 @@
 //! What the boundaries of queues share.
 
 use std::borrow::Cow;
+use std::sync::LazyLock;
 
 use opentelemetry::{StringValue, Value};
 
@@ -36,6 +37,18 @@ pub fn destination(operation: &'static str, name: &str) -> Destination {
     }
 }
 
+/// What the context that a message was created in is to the span that processes it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum CreationContext {
+    /// The parent: the processing goes on in the trace of the sender, and is linked to whatever is
+    /// current where it runs. The default.
+    #[default]
+    Parent,
+    /// A link: the processing is a child of whatever is current where it runs, else the root of a
+    /// trace of its own.
+    Link,
+}
+
 /// Sets `messaging.system.name`: `kafka`, `aws.sqs`.
 #[inline]
 pub fn set_system(span: &mut Description, system: &'static str) {
@@ -61,6 +74,20 @@ pub fn label(
     if matches!(name, Cow::Borrowed(_)) {
         labels.set(semconv::MESSAGING_DESTINATION_NAME, destination);
     }
+}
+
+/// How many links a span may have: OpenTelemetry's SDKs drop the rest, and say nothing. 128, unless
+/// the variable `OTEL_SPAN_LINK_COUNT_LIMIT` says otherwise; what a provider was told in code isn't
+/// known here.
+#[must_use]
+pub fn max_links() -> usize {
+    static LIMIT: LazyLock<usize> = LazyLock::new(|| {
+        let limit = std::env::var("OTEL_SPAN_LINK_COUNT_LIMIT").ok();
+        // As the SDK reads it.
+        let limit = limit.and_then(|limit| limit.parse::<u32>().ok()).unwrap_or(128);
+        usize::try_from(limit).unwrap_or(usize::MAX)
+    });
+    *LIMIT
 }
 
 #[cfg(test)]

@@ -188,6 +188,8 @@ pub const THROUGHLINE_PARENT_EXPECTED: &str = "throughline.parent.expected";
 /// Ours. How old a message was when its processing began, in milliseconds by the clocks of who sent
 /// and who received it; at least nought.
 pub const THROUGHLINE_MESSAGE_AGE: &str = "throughline.message.age";
+/// Ours. Which try of the same message this is, on all but the first.
+pub const THROUGHLINE_ATTEMPT: &str = "throughline.attempt";
 /// Ours, on metrics. Why something was counted.
 pub const THROUGHLINE_REASON: &str = "throughline.reason";
 /// Ours, on metrics. The [class](crate::root::Class) of a boundary that lost a context.

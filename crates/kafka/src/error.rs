@@ -3,6 +3,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use rdkafka::error::KafkaError;
+use throughline_core::{End, semconv};
 
 /// Why a consumer hands out no more messages.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -97,6 +98,13 @@ impl fmt::Display for Failed {
              and is not acknowledged: {reason}"
         )
     }
+}
+
+/// How an operation ended that librdkafka or a broker refused.
+pub(crate) fn failed(error: &KafkaError) -> End {
+    let code = error.rdkafka_error_code();
+    let error_type = code.map_or_else(|| semconv::OTHER.to_owned(), |code| format!("{code:?}"));
+    End::Failed { error_type: error_type.into(), description: error.to_string().into() }
 }
 
 impl StdError for Failed {

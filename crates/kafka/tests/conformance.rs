@@ -14,9 +14,9 @@ use opentelemetry::trace::SpanKind;
 use rdkafka::consumer::Consumer;
 use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::message::{BorrowedMessage, Header, Headers as _, OwnedHeaders};
-use rdkafka::producer::FutureRecord;
-use rdkafka::{ClientConfig, Message as _};
-use throughline_kafka::{FutureProducer, OwnedDelivery, StreamConsumer};
+use rdkafka::producer::{BaseRecord, DeliveryResult, FutureRecord, ProducerContext};
+use rdkafka::{ClientConfig, ClientContext, Message as _};
+use throughline_kafka::{FutureProducer, OwnedDelivery, StreamConsumer, ThreadedProducer};
 use throughline_testing::battery::{self, Handler, Headers, Inbound, Outbound, Peer, Setup};
 use throughline_testing::embedded::Kafka;
 use tokio::sync::oneshot;
@@ -271,6 +271,21 @@ async fn the_runner_conforms() {
 enum Sends {
     Send,
     SendResult,
+    /// By a producer that calls back.
+    Threaded,
+}
+
+/// Tells whoever waits whether the broker took a record.
+struct Answers;
+
+impl ClientContext for Answers {}
+
+impl ProducerContext for Answers {
+    type DeliveryOpaque = Box<oneshot::Sender<bool>>;
+
+    fn delivery(&self, result: &DeliveryResult<'_>, waiting: Self::DeliveryOpaque) {
+        waiting.send(result.is_ok()).unwrap_or_default();
+    }
 }
 
 /// How a record is refused that is to be.
@@ -293,6 +308,7 @@ struct Producing {
 struct Writer {
     topic: String,
     producer: FutureProducer,
+    threaded: ThreadedProducer<Answers>,
     peers: Arc<Waiting<Peer>>,
     refused: bool,
     _reader: Running,
@@ -339,6 +355,10 @@ impl Outbound for Producing {
             refused.expect("a broker that refuses");
         }
         let producer: FutureProducer = config.create().expect("a producer");
+        let threaded: ThreadedProducer<Answers> =
+            config.create_with_context(Answers).expect("a producer");
+        let threaded =
+            threaded.with_tracer_provider(&setup.provider).with_propagator(setup.propagator);
         let producer =
             producer.with_tracer_provider(&setup.provider).with_propagator(setup.propagator);
         let raw = self.cluster.reader(&topic).create();
@@ -347,11 +367,11 @@ impl Outbound for Producing {
         let peers: Arc<Waiting<Peer>> = Waiting::new();
         let reader = tokio::spawn(read(raw, Arc::clone(&peers)));
         let reader = Running::new(reader.abort_handle());
-        Writer { topic, producer, peers, refused: setup.refused, _reader: reader }
+        Writer { topic, producer, threaded, peers, refused: setup.refused, _reader: reader }
     }
 
     async fn send(&self, writer: &Writer, headers: Headers, peer: Peer) {
-        let Writer { topic, producer, peers, refused, .. } = writer;
+        let Writer { topic, producer, threaded, peers, refused, .. } = writer;
         let (key, is_done) = peers.add(peer);
         let payload = [b'x'; 2 * SMALL];
         let record = FutureRecord { headers: native(&headers), ..FutureRecord::to(topic) };
@@ -362,6 +382,17 @@ impl Outbound for Producing {
                 Ok(answer) => answer.await.expect("an answer").is_ok(),
                 Err(_) => false,
             },
+            Sends::Threaded => {
+                let (waiting, answer) = oneshot::channel();
+                let FutureRecord { topic, payload, key, headers, .. } = record;
+                let delivery_opaque = Box::new(waiting);
+                let record = BaseRecord::with_opaque_to(topic, delivery_opaque);
+                let record = BaseRecord { payload, key, headers, ..record };
+                match threaded.send(record) {
+                    Ok(()) => answer.await.expect("an answer"),
+                    Err(_) => false,
+                }
+            }
         };
         assert_ne!(sent, *refused, "the broker takes what it doesn't refuse");
         if sent {
@@ -385,4 +416,9 @@ async fn send_conforms() {
 #[tokio::test(flavor = "multi_thread")]
 async fn send_result_conforms() {
     producing(Sends::SendResult, &[Refuses::Produce, Refuses::Queue]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn threaded_producers_conform() {
+    producing(Sends::Threaded, &[Refuses::Produce, Refuses::Queue]).await;
 }

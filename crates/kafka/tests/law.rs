@@ -7,6 +7,7 @@
 
 use std::sync::Mutex;
 
+use futures_util::TryStreamExt;
 use rdkafka::client::DefaultClientContext;
 use rdkafka::config::ClientConfig;
 use rdkafka::consumer::CommitMode;
@@ -24,7 +25,16 @@ fn what_breaks_the_law_does_not_compile() {
 /// What keeps the law compiles, and that is all there is to see: nothing here is run.
 #[test]
 fn what_keeps_the_law_compiles() {
-    let _ = (spawned_loop, borrowing_handler, task_of_its_own, own_offsets, own_hooks, own_context);
+    let _ = (
+        spawned_loop,
+        borrowing_handler,
+        task_of_its_own,
+        streamed,
+        batches,
+        own_offsets,
+        own_hooks,
+        own_context,
+    );
 }
 
 /// A loop over `recv` and `process` is a future that any runtime's threads can run.
@@ -68,6 +78,53 @@ async fn task_of_its_own(consumer: &StreamConsumer) -> Result<(), Error> {
             tokio::task::spawn_blocking(move || message.payload().map(<[u8]>::len)).await
         }));
     }
+    Ok(())
+}
+
+/// A stream is one of any runtime's threads, and borrows its consumer.
+fn streamed(consumer: StreamConsumer) -> tokio::task::JoinHandle<Result<(), Error>> {
+    tokio::spawn(async move {
+        let stream = consumer.stream();
+        stream
+            .try_for_each_concurrent(4, async |delivery| {
+                let processed = delivery.process(async |_| Ok::<_, String>(()));
+                assert!(processed.await.is_ok());
+                Ok(())
+            })
+            .await
+    })
+}
+
+/// A batch is handled where it was received, by what is borrowed there, or in a task.
+async fn batches(consumer: StreamConsumer, names: &[String]) -> Result<(), Error> {
+    let mut bytes = 0;
+    let wait = std::time::Duration::from_millis(10);
+    while let Some(batch) = consumer.recv_batch(100, wait).await? {
+        let processed = batch.process_batch(async |messages| {
+            bytes += messages.iter().filter_map(|message| message.payload()).count();
+            tokio::task::yield_now().await;
+            Ok::<_, String>(names.first())
+        });
+        let name: Result<_, String> = processed.await;
+        drop(name);
+        if let Some(batch) = consumer.recv_batch(100, wait).await? {
+            tokio::spawn(batch.into_owned().process_batch(async |messages| {
+                tokio::task::spawn_blocking(move || messages.len()).await
+            }));
+        }
+    }
+    tokio::spawn(async move {
+        while let Some(batch) = consumer.recv_batch(100, wait).await? {
+            let processed = batch.process_batch(async |messages| {
+                tokio::task::yield_now().await;
+                messages.first().map_or(Ok(0), |first| {
+                    first.payload_view::<str>().map_or(Ok(0), |text| text.map(str::len))
+                })
+            });
+            assert!(processed.await.is_ok());
+        }
+        Ok::<_, Error>(())
+    });
     Ok(())
 }
 

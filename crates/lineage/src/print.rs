@@ -5,10 +5,11 @@ use std::collections::hash_map::Entry;
 use std::fmt;
 
 use throughline_core::root::{Kind, Verdict};
+use throughline_core::semconv;
 
 use crate::forest::{Node, Top, Trace};
 use crate::span::{Link, Status};
-use crate::text::{count, duration, escape, offset, shorten};
+use crate::text::{count, duration, escape, milliseconds, offset, shorten};
 use crate::verdict::{self, Break, Summary};
 
 /// Levels of a tree that are indented; what is deeper stands in line, with its depth.
@@ -21,7 +22,8 @@ const MESSAGES: usize = 48;
 /// The trace as a tree with services, kinds, times and what went wrong, one line a span.
 ///
 /// Times are the start, counted from that of the root, and the duration. `slowest` marks the
-/// longest self time, `deepest failure` the failed span nearest to the cause. Control characters
+/// longest self time, `deepest failure` the failed span nearest to the cause, and `waited` how old
+/// a message was when its processing began. Control characters
 /// in names are escaped.
 impl fmt::Display for Trace {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -82,6 +84,12 @@ fn notes(trace: &Trace, node: Node<'_>) -> Vec<String> {
             notes.push("orphan: it has no parent".to_owned());
         }
         Some(Top::Root) | None => {}
+    }
+    // Nought says nothing: the clocks of two hosts may be that much apart.
+    if let Some(waited) = node.span().attributes.get_int(semconv::THROUGHLINE_MESSAGE_AGE)
+        && let Ok(waited @ 1..) = u64::try_from(waited)
+    {
+        notes.push(format!("waited {}", milliseconds(waited)));
     }
     match &node.span().status {
         Status::Error(message) if message.is_empty() => notes.push("ERROR".to_owned()),

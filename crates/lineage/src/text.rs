@@ -50,6 +50,11 @@ pub(crate) fn duration(duration: Duration) -> String {
     }
 }
 
+/// The same of a duration that is known to the millisecond.
+pub(crate) fn milliseconds(known: u64) -> String {
+    if known < 1_000 { format!("{known} ms") } else { duration(Duration::from_millis(known)) }
+}
+
 /// How far a moment lies after the start; before it, where clocks disagree.
 pub(crate) fn offset(start: u64, at: u64) -> String {
     let sign = if at < start { '-' } else { '+' };

@@ -89,6 +89,22 @@ fn links_say_where_they_lead() {
 }
 
 #[test]
+fn a_message_says_how_long_it_waited() {
+    let waited = |age: i64| {
+        let mut process = span(1, 1, "process orders");
+        process.attributes.push("throughline.message.age", age);
+        one([process]).traces()[0].to_string()
+    };
+    let text = waited(12);
+    assert!(text.contains("  waited 12 ms"), "{text}");
+    assert!(waited(1_500).contains("waited 1.50 s"));
+    // What comes from outside is told only if it says something.
+    for age in [0, -12, i64::MIN] {
+        assert!(!waited(age).contains("waited"), "{age}");
+    }
+}
+
+#[test]
 fn spans_delivered_twice_count_once() {
     let forest = one(order(&DEMO).into_iter().chain(order(&DEMO)));
     assert_eq!(forest.duplicates(), 6);

@@ -144,10 +144,9 @@ impl<V: Attribute> Outgoing<'_, V> {
         };
         let of_xray = |(name, _): &(HeaderName, String)| name.as_str() == XRAY;
         let speaks_xray = fields.iter().any(of_xray);
-        fields.retain(|field| !of_xray(field) && is_attribute(&field.0) && !field.1.is_empty());
-        let traces =
-            fields.iter().position(|(name, _)| [BAGGAGE, TRACESTATE].contains(&name.as_str()));
-        let others = fields.split_off(traces.unwrap_or(fields.len()));
+        fields.retain(|field| !of_xray(field) && is_attribute(&field.0));
+        let traces = fields.iter().filter(|field| is_of_trace(field)).count();
+        let others = fields.split_off(traces);
         let has_trace = !fields.is_empty() && has_room(self, &fields);
         if has_trace {
             fields.into_iter().for_each(|(name, value)| self.insert(&name, value));
@@ -185,9 +184,8 @@ impl<V: Attribute> Outgoing<'_, V> {
         settings: &Settings,
         sizes: [&mut Size; 2],
     ) {
-        let traces =
-            fields.iter().filter(|(name, _)| ![BAGGAGE, TRACESTATE].contains(&name.as_str()));
-        if !traces.into_iter().any(|(name, _)| self.holds(name)) {
+        let mut traces = fields.iter().filter(|field| is_of_trace(field));
+        if !traces.any(|(name, _)| self.holds(name)) {
             return;
         }
         let Some(attributes) = self.attributes else { return };
@@ -227,8 +225,16 @@ fn is_attribute(name: &HeaderName) -> bool {
     name.as_str().bytes().all(is_plain)
 }
 
-/// The span that leaves: the sender's, or a new id in an unsampled trace.
+fn is_of_trace((name, _): &(HeaderName, String)) -> bool {
+    ![BAGGAGE, TRACESTATE].contains(&name.as_str())
+}
+
+/// The span that leaves: the sender's, or a new id in an unsampled trace. `None` where no trace is to
+/// leave: a service may speak nothing at all.
 fn sent(fields: &[(HeaderName, String)], context: &Context) -> Option<SpanContext> {
+    if !fields.iter().any(is_of_trace) {
+        return None;
+    }
     let own = context.span().span_context().clone();
     let printed = fields.iter().find(|(name, _)| name.as_str() == "traceparent");
     let printed = printed.and_then(|(_, value)| traceparent::parse(value.as_bytes()).ok());

@@ -10,6 +10,7 @@ mod stub;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use aws_sdk_sqs::types::{MessageAttributeValue, SendMessageBatchRequestEntry};
 use opentelemetry::trace::SpanKind;
@@ -17,6 +18,10 @@ use serde_json::{Value, json};
 use stub::{Answer, Asked, Stub, refusal};
 use throughline_sqs::Interceptor;
 use throughline_testing::battery::{self, Headers, Outbound, Peer, Setup};
+use tokio::sync::Semaphore;
+
+/// A thousand messages are signed by a program that nobody has optimised.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 type Peers = Arc<Mutex<HashMap<String, Peer>>>;
 
@@ -38,7 +43,11 @@ struct Client {
     #[cfg(feature = "sns")]
     sns: aws_sdk_sns::Client,
     peers: Peers,
+    sockets: Semaphore,
 }
+
+/// How many sockets are open at a time: of two ends each, and three batteries run at once.
+const SOCKETS: usize = 100;
 
 fn attributes(message: &Value) -> Headers {
     let attributes = message["MessageAttributes"].as_object().into_iter().flatten();
@@ -92,6 +101,10 @@ impl Outbound for Sqs {
     const KIND: SpanKind = SpanKind::Producer;
     const KEEPS_CREATION: bool = true;
 
+    fn patience(&self) -> Duration {
+        PATIENCE
+    }
+
     async fn boundary(&self, setup: Setup) -> Client {
         let peers = Peers::default();
         let stub = Stub::start({
@@ -114,11 +127,13 @@ impl Outbound for Sqs {
             sns: aws_sdk_sns::Client::from_conf(sns.build()),
             stub,
             peers,
+            sockets: Semaphore::new(SOCKETS),
         }
     }
 
     async fn send(&self, client: &Client, headers: Headers, peer: Peer) {
         static NEXT: AtomicUsize = AtomicUsize::new(0);
+        let _socket = client.sockets.acquire().await.expect("it is never closed");
         let id = NEXT.fetch_add(1, Relaxed).to_string();
         client.peers.lock().expect("a lock").insert(id.clone(), peer);
         let url = format!("{}/000000000000/orders", client.stub.endpoint());

@@ -116,6 +116,7 @@ pub mod prelude {
     feature = "axum",
     feature = "kafka",
     feature = "reqwest",
+    feature = "sqs",
     feature = "task",
     feature = "telemetry"
 ))]

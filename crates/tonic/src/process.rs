@@ -2,12 +2,12 @@
 
 use std::net::SocketAddr;
 
-use http::{Extensions, Uri};
+use http::{Extensions, HeaderName, Uri};
 use opentelemetry::metrics::MeterProvider;
 use opentelemetry::propagation::TextMapPropagator;
 use opentelemetry::trace::{Tracer, TracerProvider};
 use throughline_core::Propagate;
-use throughline_tower::{ClientService, Framework, HttpServerLayer};
+use throughline_tower::{ClientService, Framework, HttpServerLayer, RequestInfo};
 use tonic::transport::Endpoint;
 use tonic::transport::server::TcpConnectInfo;
 use tower_layer::Layer;
@@ -67,6 +67,33 @@ impl ClientLayer {
     #[must_use]
     pub fn propagate_to(self, decide: impl Fn(&Uri) -> Propagate + Send + Sync + 'static) -> Self {
         ClientLayer(self.0.propagate_to(decide))
+    }
+
+    /// Records only the calls of which `wanted` is true; see
+    /// [`ClientLayer::filter`](throughline_tower::ClientLayer::filter).
+    #[must_use]
+    pub fn filter(self, wanted: impl Fn(&RequestInfo<'_>) -> bool + Send + Sync + 'static) -> Self {
+        ClientLayer(self.0.filter(wanted))
+    }
+
+    /// Records this metadata of calls, as `rpc.request.header.<name>`; none unless told otherwise.
+    /// What holds credentials is refused with a warning.
+    #[must_use]
+    pub fn capture_request_headers(self, names: impl IntoIterator<Item = HeaderName>) -> Self {
+        ClientLayer(self.0.capture_request_headers(names))
+    }
+
+    /// The same for the metadata that an answer begins with, as `rpc.response.header.<name>`.
+    #[must_use]
+    pub fn capture_response_headers(self, names: impl IntoIterator<Item = HeaderName>) -> Self {
+        ClientLayer(self.0.capture_response_headers(names))
+    }
+
+    /// Names the methods that there are, for a proxy whose callers may make them up; see
+    /// [`ClientLayer::methods`](throughline_tower::ClientLayer::methods).
+    #[must_use]
+    pub fn methods(self, names: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        ClientLayer(self.0.methods(names))
     }
 
     /// Asks the sampler even where the current span is not sampled; see

@@ -1,4 +1,4 @@
-# ElasticMQ: SQS, as strict as AWS.
+# ElasticMQ: SQS, nearly as strict as AWS; throughline-testing's embedded::sqs says where it isn't.
 # shellcheck shell=bash disable=SC2154,SC2034 # what another file sets or uses
 sqs_version=1.6.14
 

@@ -51,6 +51,11 @@ pub enum Line {
     },
 }
 
+/// What a line ends with that is whole. A write is in one piece to whoever writes, and not to who
+/// reads meanwhile: across the end of a page the kernel shows its first half. Nor does one end that a
+/// SIGKILL has met there, and the next one to write begins a line of his own.
+const END: &str = " .";
+
 /// A file that lines are appended to, each in one piece.
 #[derive(Debug)]
 pub(super) struct Book {
@@ -68,7 +73,7 @@ impl Book {
     /// One write, not buffered: once it returns the line is the kernel's, whatever becomes of us.
     pub(super) fn write(&self, line: &impl fmt::Display) -> Result<(), Error> {
         let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
-        let written = file.write_all(format!("{line}\n").as_bytes());
+        let written = file.write_all(format!("\n{line}{END}\n").as_bytes());
         written.map_err(|cause| Error::Book { path: self.path.clone(), cause })
     }
 }
@@ -98,11 +103,9 @@ impl fmt::Display for Handled {
 fn lines<T>(path: &Path, parse: impl Fn(&[&str]) -> Option<T>) -> Result<Vec<T>, Error> {
     let book = |cause| Error::Book { path: path.into(), cause };
     let text = std::fs::read_to_string(path).map_err(book)?;
-    // A write is in one piece to whoever writes, and not to who reads meanwhile: across the end of a
-    // page the kernel shows its first half. Nor does one end that a SIGKILL has met there.
-    let whole = text.rfind('\n').map_or("", |end| &text[..end]);
     let mut parsed = Vec::new();
-    for (number, text) in whole.lines().enumerate() {
+    for (number, text) in text.lines().enumerate() {
+        let Some(text) = text.strip_suffix(END) else { continue };
         let fields: Vec<_> = text.split(' ').collect();
         match parse(&fields) {
             Some(line) => parsed.push(line),

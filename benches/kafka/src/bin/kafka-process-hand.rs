@@ -12,6 +12,7 @@ use rdkafka::consumer::{Consumer as _, StreamConsumer};
 use rdkafka::message::{BorrowedHeaders, BorrowedMessage, Headers as _, Message as _};
 use std::convert::Infallible;
 use std::process::ExitCode;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 struct HeaderExtractor<'a>(Option<&'a BorrowedHeaders>);
 
@@ -31,7 +32,18 @@ async fn handle(message: &BorrowedMessage<'_>) -> Result<(), Infallible> {
     Ok(())
 }
 
-async fn process(tracer: &SdkTracer, message: &BorrowedMessage<'_>) -> Result<(), Infallible> {
+/// How many milliseconds ago it was sent.
+fn age(message: &BorrowedMessage<'_>) -> Option<i64> {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).ok()?;
+    let now = i64::try_from(now.as_millis()).ok()?;
+    message.timestamp().to_millis().map(|sent| (now - sent).max(0))
+}
+
+async fn process(
+    tracer: &SdkTracer,
+    (address, port): &(String, i64),
+    message: &BorrowedMessage<'_>,
+) -> Result<(), Infallible> {
     let parent = global::get_text_map_propagator(|propagator| {
         propagator.extract(&HeaderExtractor(message.headers()))
     });
@@ -47,6 +59,9 @@ async fn process(tracer: &SdkTracer, message: &BorrowedMessage<'_>) -> Result<()
             KeyValue::new("messaging.destination.name", message.topic().to_owned()),
             KeyValue::new("messaging.destination.partition.id", message.partition().to_string()),
             KeyValue::new("kafka.offset", message.offset()),
+            KeyValue::new("server.address", address.clone()),
+            KeyValue::new("server.port", *port),
+            KeyValue::new("throughline.message.age", age(message).unwrap_or_default()),
         ])
         .start_with_context(tracer, &parent);
     let context = parent.with_span(span);
@@ -66,13 +81,14 @@ fn main() -> ExitCode {
         Expect::Span("process orders"),
         |config, provider| {
             config.set("enable.auto.offset.store", "false");
-            Ok((config.create::<StreamConsumer>()?, provider.tracer("fulfilment")))
+            let server = kafka::server(config);
+            Ok((config.create::<StreamConsumer>()?, provider.tracer("fulfilment"), server))
         },
-        |(consumer, _), partitions| consumer.assign(partitions),
-        async |(consumer, tracer), records| {
+        |(consumer, ..), partitions| consumer.assign(partitions),
+        async |(consumer, tracer, server), records| {
             for _ in 0..records {
                 let message = consumer.recv().await.expect("the broker is there");
-                let Ok(()) = process(&tracer, &message).await;
+                let Ok(()) = process(&tracer, &server, &message).await;
                 consumer.store_offset_from_message(&message).expect("it is assigned");
             }
             consumer

@@ -17,6 +17,7 @@ use std::time::Duration;
 struct Hand {
     producer: FutureProducer,
     tracer: SdkTracer,
+    server: (String, i64),
 }
 
 #[derive(Default)]
@@ -41,6 +42,8 @@ impl Produces for Hand {
                 KeyValue::new("messaging.operation.type", "send"),
                 KeyValue::new("messaging.client.id", kafka::CLIENT_ID),
                 KeyValue::new("messaging.destination.name", record.topic.to_owned()),
+                KeyValue::new("server.address", self.server.0.clone()),
+                KeyValue::new("server.port", self.server.1),
             ])
             .start(&self.tracer);
         let context = Context::current_with_span(span);
@@ -78,6 +81,7 @@ impl Produces for Hand {
 fn main() -> ExitCode {
     global::set_text_map_propagator(TraceContextPropagator::new());
     kafka::produce(Expect::Span("send orders"), |config, provider| {
-        Ok(Hand { producer: config.create()?, tracer: provider.tracer("orders") })
+        let server = kafka::server(config);
+        Ok(Hand { producer: config.create()?, tracer: provider.tracer("orders"), server })
     })
 }

@@ -82,8 +82,10 @@ macro_rules! existing {
 existing![
     throughline::core::Config,
     throughline::core::InContext,
+    throughline::kafka::BaseProducer,
     throughline::kafka::FutureProducer,
     throughline::kafka::StreamConsumer,
+    throughline::kafka::ThreadedProducer,
     throughline::reqwest,
     throughline::reqwest::ClientMiddleware,
     throughline::set_tracer_provider,

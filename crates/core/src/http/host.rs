@@ -7,7 +7,7 @@ thread_local! {
 }
 
 /// A host and the port it was given with, for `server.address` and `server.port`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Host {
     /// The name or address, without brackets.
     pub address: Arc<str>,

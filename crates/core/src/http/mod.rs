@@ -1,5 +1,6 @@
 //! What the boundaries of HTTP share, servers and clients alike: methods, hosts, redaction.
 
+mod captured;
 mod host;
 mod method;
 mod redact;
@@ -7,12 +8,13 @@ mod route;
 mod sent;
 
 pub use crate::cache::shared_str;
+pub use captured::Captured;
 pub use host::{Host, host};
 pub use method::{Method, method};
 pub use redact::{is_secret_header, redact_query, redact_text, redact_url};
 pub(crate) use route::interned;
 pub use route::{Route, UrlTemplate, route};
-pub use sent::describe_sent;
+pub use sent::{Rewrite, describe_sent};
 
 use ::http::Version;
 

@@ -12,6 +12,9 @@ use super::instruments::{Instruments, OptIn};
 /// Whether there is a global provider, as far as anybody has looked.
 static FOUND: AtomicBool = AtomicBool::new(false);
 
+/// Whether there is any, or some boundary was given one: what is asked first, and most often is all.
+static ANY: AtomicBool = AtomicBool::new(false);
+
 /// The instruments of one boundary.
 #[derive(Clone)]
 pub(crate) struct BoundMeter {
@@ -47,6 +50,7 @@ impl BoundMeter {
     fn with(&self, given: Option<Meter>, opt_in: OptIn) -> Self {
         let bound = OnceLock::new();
         if let Some(meter) = &given {
+            ANY.store(true, Relaxed);
             bound.get_or_init(|| Arc::new(Instruments::new(meter.clone(), opt_in)));
         }
         BoundMeter { scope: self.scope.clone(), given, opt_in, bound }
@@ -55,6 +59,9 @@ impl BoundMeter {
     /// `None` where nobody measures.
     #[inline]
     pub(crate) fn instruments(&self) -> Option<&Arc<Instruments>> {
+        if !ANY.load(Relaxed) {
+            return None;
+        }
         match self.bound.get() {
             None if FOUND.load(Relaxed) => self.bind(),
             bound => bound,
@@ -73,7 +80,8 @@ impl BoundMeter {
 pub(crate) fn look() {
     // OpenTelemetry's no-op provider says of itself only that it has no memory. One without can't
     // keep a measurement.
-    if size_of_val(&*global::meter_provider()) > 0 {
+    if !FOUND.load(Relaxed) && size_of_val(&*global::meter_provider()) > 0 {
         FOUND.store(true, Relaxed);
+        ANY.store(true, Relaxed);
     }
 }

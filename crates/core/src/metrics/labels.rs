@@ -42,12 +42,14 @@ impl Labels {
     }
 
     /// Sets `server.address` and `server.port` of a message that goes out. A process that calls more
-    /// than 256 hosts tells of the others as `_OTHER`.
-    pub fn set_server(&mut self, Host { address, port }: &Host) {
-        let address: Arc<str> = hosts::bounded(address);
-        self.set(semconv::SERVER_ADDRESS, address);
-        if let Some(port) = port {
-            self.set(semconv::SERVER_PORT, i64::from(*port));
+    /// than 256 of them tells of the others as `_OTHER`, without a port.
+    pub fn set_server(&mut self, host: &Host) {
+        if !hosts::are_told(host) {
+            return self.set(semconv::SERVER_ADDRESS, semconv::OTHER);
+        }
+        self.set(semconv::SERVER_ADDRESS, Arc::clone(&host.address));
+        if let Some(port) = host.port {
+            self.set(semconv::SERVER_PORT, i64::from(port));
         }
     }
 

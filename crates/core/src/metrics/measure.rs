@@ -1,4 +1,5 @@
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
@@ -14,6 +15,8 @@ use crate::span::End;
 /// knows the route.
 #[derive(Clone)]
 pub struct Measure(Arc<Shared>);
+
+const MAX_SIZE: u64 = 1 << 40;
 
 /// Which message of a context: what is sent for a message has its context as well.
 #[derive(Clone, Copy, Debug)]
@@ -117,6 +120,16 @@ impl Measure {
         self.0.told.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Whether it is the measurement of what is being sent here: an outer layer of the same client
+    /// measures already.
+    #[must_use]
+    pub fn is_current(&self) -> bool {
+        let is_this = |other: &Measure| Arc::ptr_eq(&self.0, &other.0);
+        Context::map_current(|current| {
+            Measure::of(current, Direction::Outbound).is_some_and(is_this)
+        }) && !self.has_ended()
+    }
+
     /// Whether the message is through.
     #[must_use]
     pub fn has_ended(&self) -> bool {
@@ -135,8 +148,14 @@ impl Measure {
 
     /// Says why the message fails, as its handler knows it: the first call holds, over what the
     /// boundary would say at the end, too.
-    pub(crate) fn fail(&self, error_type: &'static str) {
-        self.refine(semconv::ERROR_TYPE, || Some(error_type.into()));
+    /// Whether this is the first.
+    pub(crate) fn fail(&self, error_type: &'static str) -> bool {
+        let mut told = self.told();
+        let is_first = !self.has_ended() && told.labels.get(semconv::ERROR_TYPE).is_none();
+        if is_first {
+            told.labels.set(semconv::ERROR_TYPE, error_type);
+        }
+        is_first
     }
 
     /// Sets a label that isn't set yet: whoever is further out knows it first.
@@ -163,14 +182,15 @@ impl Measure {
         self.set(&self.told()).request_size.is_some()
     }
 
-    /// How many bytes were sent, where that is known.
+    /// How many bytes were sent, where that is known. It may be what a stranger says: above a
+    /// tebibyte it is believed no longer, since one such would drown all others in the sum.
     pub fn request_size(&self, bytes: Option<u64>) {
-        self.told().request_size = bytes;
+        self.told().request_size = bytes.filter(|bytes| *bytes <= MAX_SIZE);
     }
 
-    /// How many bytes came back, where the head of the response says it.
+    /// How many bytes came back, where the head of the response says it; the same holds of it.
     pub fn response_size(&self, bytes: Option<u64>) {
-        self.told().response_size = bytes;
+        self.told().response_size = bytes.filter(|bytes| *bytes <= MAX_SIZE);
     }
 
     /// How many messages it is of, for the metric that counts those that were sent, or consumed.
@@ -208,6 +228,15 @@ impl Measure {
         if self.0.has_ended.swap(true, Relaxed) {
             return;
         }
+        if std::thread::panicking() {
+            // A second panic, in whatever meters there are, would end the process.
+            drop(catch_unwind(AssertUnwindSafe(|| self.record(end))));
+        } else {
+            self.record(end);
+        }
+    }
+
+    fn record(&self, end: &End) {
         let elapsed = self.0.started.elapsed().as_secs_f64();
         let mut told = self.told();
         self.leave(&told);

@@ -42,6 +42,15 @@ pub fn describe(method: Option<Cow<'static, str>>, capacity: usize) -> Descripti
     span
 }
 
+/// The span of a call of a method that isn't one of those that there are.
+#[must_use]
+pub fn describe_other(path: &str, capacity: usize) -> Description {
+    let mut span = describe(None, capacity);
+    span.set(semconv::RPC_METHOD, semconv::OTHER);
+    span.set(semconv::RPC_METHOD_ORIGINAL, original(path));
+    span
+}
+
 /// Labels what is measured of a call: of a method, or of one that isn't known yet.
 pub fn label(method: Option<Cow<'static, str>>, labels: &mut Labels) {
     labels.set(semconv::RPC_SYSTEM_NAME, GRPC);
@@ -110,10 +119,13 @@ pub(crate) fn older(get: impl Fn(&str) -> Option<Value>) -> Vec<KeyValue> {
 
 /// Tells that a call was of a method that isn't one of the server's, or may be none.
 pub fn untold(path: &str, span: &BoundarySpan) {
-    let called = called(path);
-    let called = &called[..called.floor_char_boundary(MAX_NAME)];
     span.tell(semconv::RPC_METHOD, semconv::OTHER);
-    span.set_attribute(semconv::RPC_METHOD_ORIGINAL, called.to_owned());
+    span.set_attribute(semconv::RPC_METHOD_ORIGINAL, original(path));
+}
+
+fn original(path: &str) -> String {
+    let called = called(path);
+    called[..called.floor_char_boundary(MAX_NAME)].to_owned()
 }
 
 fn value(name: Cow<'static, str>) -> Value {

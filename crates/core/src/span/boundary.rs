@@ -276,7 +276,9 @@ impl BoundarySpan {
         let (context, recording) = if is_outbound {
             (context, Recording::Alone)
         } else {
-            (context.with_value(State::new(context.clone(), request, has_route)), Recording::Shared)
+            let above = parent.span().span_context().span_id();
+            let state = State::new(context.clone(), above, request, has_route);
+            (context.with_value(state), Recording::Shared)
         };
         BoundarySpan { context, recording, measured: None, observed: true, panicked: false }
     }
@@ -398,6 +400,11 @@ impl BoundarySpan {
         self.context = measure.in_context(&self.context);
         self.measured = Some(direction);
         self.observed = true;
+        // What is sent for a message that is carried here is a message of its own: within, its own
+        // measurement has to be found.
+        if self.recording == Recording::Joined {
+            self.recording = Recording::Carried;
+        }
     }
 
     /// The measurement of a message that has not ended.
@@ -461,12 +468,11 @@ impl BoundarySpan {
         }
     }
 
-    /// Says why the message failed, as its handler would with [`Boundary::fail`].
+    /// Says why the message failed, as its handler would with [`Boundary::fail`]; nothing where an
+    /// outer layer holds the message, which says it itself.
     pub fn fail_as(&self, failure: &Failure) {
-        if self.is_recording() {
+        if !self.is_joined() {
             Boundary::of(self.context.clone()).fail_as(failure);
-        } else if let Some(measure) = self.measure() {
-            measure.fail(failure.error_type());
         }
     }
 
@@ -542,22 +548,24 @@ impl BoundarySpan {
         }
     }
 
+    // By value, as `close` has it: one that is lent lies in memory for all.
     #[cold]
-    fn finish_measure(&mut self, end: &End) {
+    fn close_measured(&mut self, end: End) {
         if let Some(measure) = self.measure() {
-            measure.end(end);
+            measure.end(&end);
         }
         self.measured = None;
+        self.observed = false;
+        if self.is_recording() {
+            self.close(end);
+        }
     }
 
     fn close(&mut self, end: End) {
-        self.observed = false;
         if self.measured.is_some() {
-            self.finish_measure(&end);
-            if !self.is_recording() {
-                return;
-            }
+            return self.close_measured(end);
         }
+        self.observed = false;
         let recording = std::mem::replace(&mut self.recording, Recording::Ended);
         let span = self.context.span();
         match self.context.get::<State>() {

@@ -71,10 +71,10 @@ impl Description {
     /// Links the span to another, which its sampler is told, too.
     #[inline]
     pub fn link(&mut self, to: SpanContext) {
-        self.links.get_or_insert_default().push(Link::new(to, Vec::new(), 0));
+        self.link_with(to, Vec::new());
     }
 
-    /// The same, with what is different for each of many: the id of one message in a batch.
+    /// The same, with what is to be said of the other one alone.
     pub fn link_with(&mut self, to: SpanContext, attributes: Vec<KeyValue>) {
         self.links.get_or_insert_default().push(Link::new(to, attributes, 0));
     }

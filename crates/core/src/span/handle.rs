@@ -4,7 +4,7 @@ use std::error::Error;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
-use opentelemetry::trace::{SpanContext, SpanRef, Status, TraceContextExt};
+use opentelemetry::trace::{SpanContext, SpanId, SpanRef, Status, TraceContextExt};
 use opentelemetry::{Context, Key, KeyValue, Value};
 
 use crate::http::redact_text;
@@ -16,6 +16,8 @@ use crate::semconv;
 pub(crate) struct State {
     /// The context that holds the span, and not this state: no cycle.
     span: Context,
+    /// The span's parent; invalid if it has none.
+    parent: SpanId,
     /// Whether it was said how the message ended: by its handler, or by its end.
     settled: Mutex<bool>,
     /// The name of a request's span: its method and, where that was known at the start, its route.
@@ -27,9 +29,15 @@ pub(crate) struct State {
 }
 
 impl State {
-    pub(crate) fn new(span: Context, request: Option<&'static str>, has_route: bool) -> Self {
+    pub(crate) fn new(
+        span: Context,
+        parent: SpanId,
+        request: Option<&'static str>,
+        has_route: bool,
+    ) -> Self {
         State {
             span,
+            parent,
             settled: Mutex::new(false),
             request,
             has_route,
@@ -40,6 +48,12 @@ impl State {
 
     pub(crate) fn end(&self) {
         self.ended.store(true, Relaxed);
+    }
+
+    /// Whether `other` is what the message came with that this span is of.
+    pub(crate) fn continues(&self, other: &SpanContext) -> bool {
+        let trace = self.span.span().span_context().trace_id();
+        (other.trace_id(), other.span_id()) == (trace, self.parent)
     }
 
     /// Calls `say` if nobody has settled how the message ended. The lock is held meanwhile, so
@@ -84,10 +98,6 @@ impl Failure {
     #[must_use]
     pub fn new<E: Error + ?Sized>(error: &E) -> Self {
         Failure { error_type: error_type::<E>(), chain: error_chain(error) }
-    }
-
-    pub(crate) fn error_type(&self) -> &'static str {
-        self.error_type
     }
 }
 
@@ -190,15 +200,14 @@ impl Boundary {
     /// The same, for an error that is gone by now.
     pub fn fail_as(&self, failure: &Failure) {
         let Failure { error_type: name, chain } = failure;
-        if let Some(measure) = self.measure() {
-            measure.fail(name);
-        }
-        let is_first = self.state().is_none_or(|state| {
-            state.settle(|span| {
+        let is_news = self.measure().is_none_or(|measure| measure.fail(name));
+        let is_first = match self.state() {
+            None => is_news,
+            Some(state) => state.settle(|span| {
                 span.set_attribute(KeyValue::new(semconv::ERROR_TYPE, *name));
                 span.set_status(Status::error(chain.clone()));
-            })
-        });
+            }),
+        };
         if is_first {
             tracing::event!(
                 target: "throughline",

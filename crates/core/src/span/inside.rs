@@ -6,9 +6,27 @@ use std::cell::Cell;
 use opentelemetry::Context;
 use opentelemetry::trace::{SpanContext, SpanId, TraceContextExt, TraceId};
 
+use super::handle::State;
+
 thread_local! {
-    static OUTBOUND: Cell<SpanId> = const { Cell::new(SpanId::INVALID) };
+    static OUTBOUND: Cell<Outbound> = const { Cell::new(Outbound::NONE) };
     static CARRIED: Cell<Carried> = const { Cell::new(Carried::NONE) };
+}
+
+/// A span that goes out, and the message that it goes out for, by where its state lies: a service in
+/// this very process may handle what was sent, and send something itself.
+#[derive(Clone, Copy, Debug)]
+struct Outbound {
+    span: SpanId,
+    sent_for: usize,
+}
+
+impl Outbound {
+    const NONE: Outbound = Outbound { span: SpanId::INVALID, sent_for: 0 };
+}
+
+fn handled_in(context: &Context) -> usize {
+    context.get::<State>().map_or(0, |state| std::ptr::from_ref(state).addr())
 }
 
 /// The ids of an unsampled message, in two words, since they are put here for each poll: of the
@@ -35,10 +53,15 @@ fn half(trace: TraceId) -> u64 {
     u128::from_be_bytes(trace.to_bytes()) as u64 & !1
 }
 
-/// The outbound span that is entered here; invalid if there is none.
+/// The outbound span that is entered here, for the message that is handled here; invalid if there is
+/// none.
 #[inline]
 pub(crate) fn outbound() -> SpanId {
-    OUTBOUND.get()
+    let Outbound { span, sent_for } = OUTBOUND.get();
+    if span != SpanId::INVALID && Context::map_current(handled_in) != sent_for {
+        return SpanId::INVALID;
+    }
+    span
 }
 
 /// Whether it is this unsampled message that is handled here.
@@ -59,9 +82,13 @@ pub(crate) fn random_flag_of(trace: TraceId) -> u8 {
 /// Puts back what was there before.
 #[derive(Debug)]
 pub(super) enum Entered {
-    Outbound(SpanId),
+    Outbound(Sends),
     Carried(Carries),
 }
+
+/// The span that was sent before.
+#[derive(Debug)]
+pub(super) struct Sends(Outbound);
 
 /// The message that was handled before.
 #[derive(Debug)]
@@ -69,7 +96,9 @@ pub(super) struct Carries(Carried);
 
 #[inline]
 pub(super) fn enter_outbound(context: &Context) -> Entered {
-    Entered::Outbound(OUTBOUND.replace(context.span().span_context().span_id()))
+    let span = context.span().span_context().span_id();
+    let outbound = Outbound { span, sent_for: handled_in(context) };
+    Entered::Outbound(Sends(OUTBOUND.replace(outbound)))
 }
 
 #[inline]
@@ -81,7 +110,7 @@ impl Drop for Entered {
     #[inline]
     fn drop(&mut self) {
         match self {
-            Entered::Outbound(before) => OUTBOUND.set(*before),
+            Entered::Outbound(Sends(before)) => OUTBOUND.set(*before),
             Entered::Carried(Carries(before)) => CARRIED.set(*before),
         }
     }

@@ -10,3 +10,5 @@ pub use boundary::{BoundarySpan, End, Entered};
 pub use description::Description;
 pub use handle::{Boundary, Failure, HandledRequest, boundary, error_chain};
 pub use process::{InContext, Process};
+
+pub(crate) use handle::State;

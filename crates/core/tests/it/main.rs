@@ -5,6 +5,7 @@
 mod b3;
 mod baggage;
 mod carrier;
+mod creation;
 mod env;
 mod fail;
 mod foreign;

@@ -3,8 +3,6 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::Duration;
 
-use opentelemetry::propagation::TextMapPropagator;
-use opentelemetry::trace::{Tracer, TracerProvider};
 use rdkafka::client::Client as NativeClient;
 use rdkafka::config::{FromClientConfig, FromClientConfigAndContext};
 use rdkafka::consumer::{CommitMode, Consumer, ConsumerGroupMetadata};
@@ -12,21 +10,18 @@ use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::metadata::Metadata;
 use rdkafka::util::Timeout;
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
-use throughline_core::{Config, Trust};
 use tokio::sync::oneshot;
 
-use super::context::{HookedContext, plain};
+use super::context::HookedContext;
 use super::offsets_of::{Ours, Theirs};
+use super::positions::copied;
 use super::source::Client;
-use super::{Counts, DefaultHooks, Hooks, Runner, State, TopicPartition};
-use crate::process::Source;
+use super::{BatchRunner, Counts, DefaultHooks, Hooks, Runner, State};
+use crate::process::{Message, Source};
 use crate::settings::Settings;
 
 /// `max.poll.interval.ms` where it isn't set.
 const MAX_POLL_INTERVAL: u64 = 300_000;
-
-/// How long to wait for librdkafka to go back to a record that failed.
-const SEEK: Duration = Duration::from_secs(10);
 
 /// How long a handler may take before somebody polls in its place, at the most: so long may a
 /// rebalance of the group wait for it.
@@ -121,7 +116,7 @@ impl<H: Hooks> StreamConsumer<H, Ours> {
     ///
     /// When the broker refuses. That there is nothing to commit is no error.
     pub fn commit(&self, mode: CommitMode) -> KafkaResult<()> {
-        self.client.commit(mode)
+        self.settle(|| self.client.commit(mode))
     }
 }
 
@@ -132,7 +127,8 @@ impl<H: Hooks> StreamConsumer<H, Theirs> {
     ///
     /// As in `rdkafka`.
     pub fn commit(&self, offsets: &TopicPartitionList, mode: CommitMode) -> KafkaResult<()> {
-        self.client.consumer.commit(&copied(offsets)?, mode)
+        let offsets = copied(offsets)?;
+        self.settle(|| self.client.consumer.commit(&offsets, mode))
     }
 
     /// Stores the offset of a record that was processed, for the next commit.
@@ -144,236 +140,38 @@ impl<H: Hooks> StreamConsumer<H, Theirs> {
         self.client.consumer.store_offset(topic, partition, offset)
     }
 
+    /// Stores these offsets for the next commit: each the one to go on with.
+    ///
+    /// # Errors
+    ///
+    /// As in `rdkafka`.
+    pub fn store_offsets(&self, offsets: &TopicPartitionList) -> KafkaResult<()> {
+        self.client.consumer.store_offsets(&copied(offsets)?)
+    }
+
+    /// Commits that a record was processed, and all before it in its partition.
+    ///
+    /// # Errors
+    ///
+    /// As in `rdkafka`.
+    pub fn commit_message(&self, message: Message<'_>, mode: CommitMode) -> KafkaResult<()> {
+        let mut place = TopicPartitionList::with_capacity(1);
+        let next = Offset::Offset(message.offset().saturating_add(1));
+        place.add_partition_offset(message.topic(), message.partition(), next)?;
+        self.commit(&place, mode)
+    }
+
     /// Commits what was stored by [`store_offset`](Self::store_offset).
     ///
     /// # Errors
     ///
     /// When the broker refuses. That there is nothing to commit is no error.
     pub fn commit_stored(&self, mode: CommitMode) -> KafkaResult<()> {
-        self.client.commit(mode)
+        self.settle(|| self.client.commit(mode))
     }
 }
 
 impl<H: Hooks, O> StreamConsumer<H, O> {
-    fn map(self, change: impl FnOnce(Config) -> Config) -> Self {
-        let settings = Arc::unwrap_or_clone(self.settings);
-        let config = change(settings.config);
-        let settings = Settings { config, ..settings };
-        StreamConsumer { settings: Arc::new(settings), ..self }
-    }
-
-    /// How far producers are trusted; [`Trust::Continue`] unless told otherwise. With
-    /// [`Trust::Link`] each record begins a trace of its own, linked to its sender's.
-    #[must_use]
-    pub fn trust(self, trust: Trust) -> Self {
-        self.map(|config| config.trust(trust))
-    }
-
-    /// Lets these members of baggage in from senders whose trace is not continued; see
-    /// [`Config::admit_baggage`].
-    #[must_use]
-    pub fn admit_baggage(self, keys: impl IntoIterator<Item = impl Into<String>>) -> Self {
-        self.map(|config| config.admit_baggage(keys))
-    }
-
-    /// Says that every record comes from a service that sends its context, so that one without is
-    /// a break; see [`Config::expect_parent`].
-    #[must_use]
-    pub fn expect_parent(self, expect: bool) -> Self {
-        self.map(|config| config.expect_parent(expect))
-    }
-
-    /// Excuses topics from [`expect_parent`](Self::expect_parent), by name: those that somebody
-    /// outside writes to, say.
-    #[must_use]
-    pub fn expect_no_parent_of(
-        self,
-        excused: impl Fn(&str) -> bool + Send + Sync + 'static,
-    ) -> Self {
-        let settings = Arc::unwrap_or_clone(self.settings);
-        let settings = Settings { excused: Some(Arc::new(excused)), ..settings };
-        StreamConsumer { settings: Arc::new(settings), ..self }
-    }
-
-    /// Asks the sampler even where the sender's trace is not sampled; see
-    /// [`Config::ask_sampler`].
-    #[must_use]
-    pub fn ask_sampler(self, ask: bool) -> Self {
-        self.map(|config| config.ask_sampler(ask))
-    }
-
-    /// Takes spans from `provider` instead of the global one.
-    #[must_use]
-    pub fn with_tracer_provider<P>(self, provider: &P) -> Self
-    where
-        P: TracerProvider,
-        P::Tracer: Send + Sync + 'static,
-        <P::Tracer as Tracer>::Span: Send + Sync + 'static,
-    {
-        self.map(|config| config.with_tracer_provider(provider))
-    }
-
-    /// Speaks `propagator` instead of the global one.
-    #[must_use]
-    pub fn with_propagator(
-        self,
-        propagator: impl TextMapPropagator + Send + Sync + 'static,
-    ) -> Self {
-        self.map(|config| config.with_propagator(propagator))
-    }
-
-    /// Reads these topics, as a member of the group.
-    ///
-    /// # Errors
-    ///
-    /// As in `rdkafka`.
-    pub fn subscribe(&self, topics: &[&str]) -> KafkaResult<()> {
-        self.client.consumer.subscribe(topics)
-    }
-
-    /// Leaves the group.
-    pub fn unsubscribe(&self) {
-        self.client.consumer.unsubscribe();
-    }
-
-    /// Reads these partitions, without a group's say. What was handed out before acknowledges
-    /// nothing any more.
-    ///
-    /// # Errors
-    ///
-    /// As in `rdkafka`.
-    pub fn assign(&self, partitions: &TopicPartitionList) -> KafkaResult<()> {
-        let _gate = self.client.gate();
-        self.client.state.forget_all();
-        self.client.consumer.assign(&copied(partitions)?)?;
-        // librdkafka keeps them paused that were.
-        self.client.consumer.resume(&copied(partitions)?)
-    }
-
-    /// Reads no partitions any more.
-    ///
-    /// # Errors
-    ///
-    /// As in `rdkafka`.
-    pub fn unassign(&self) -> KafkaResult<()> {
-        let _gate = self.client.gate();
-        self.client.state.forget_all();
-        self.client.consumer.unassign()
-    }
-
-    /// Goes on reading a partition at another offset. Records from there on come again, whether or
-    /// not they were handed out; one before it that has failed is left behind; and one before it
-    /// that is still processed is acknowledged as ever.
-    ///
-    /// # Errors
-    ///
-    /// As in `rdkafka`.
-    pub fn seek(
-        &self,
-        topic: &str,
-        partition: i32,
-        offset: Offset,
-        timeout: impl Into<Timeout>,
-    ) -> KafkaResult<()> {
-        let _gate = self.client.gate();
-        self.client.consumer.seek(topic, partition, offset, timeout)?;
-        self.client.state.offsets.seek(
-            topic,
-            partition,
-            match offset {
-                Offset::Offset(offset) => offset,
-                Offset::Beginning => 0,
-                // Wherever that is: what comes from before is noticed when it comes.
-                _ => i64::MAX,
-            },
-        );
-        self.client.state.forget_failures(topic, partition);
-        Ok(())
-    }
-
-    /// Stops reading these partitions for a while.
-    ///
-    /// # Errors
-    ///
-    /// As in `rdkafka`.
-    pub fn pause(&self, partitions: &TopicPartitionList) -> KafkaResult<()> {
-        let _gate = self.client.gate();
-        for element in partitions.elements() {
-            self.client.state.stop(element.topic(), element.partition());
-        }
-        self.client.consumer.pause(&copied(partitions)?)
-    }
-
-    /// Reads them again. One that stands still since a record failed goes back to that record.
-    ///
-    /// # Errors
-    ///
-    /// As in `rdkafka`.
-    pub fn resume(&self, partitions: &TopicPartitionList) -> KafkaResult<()> {
-        for element in partitions.elements() {
-            let (topic, partition) = (element.topic(), element.partition());
-            if let Some(failed) = self.client.state.offsets.held_at(topic, partition) {
-                self.seek(topic, partition, Offset::Offset(failed), SEEK)?;
-            }
-        }
-        let _gate = self.client.gate();
-        for element in partitions.elements() {
-            self.client.state.restart(element.topic(), element.partition());
-        }
-        self.client.consumer.resume(&copied(partitions)?)
-    }
-
-    /// The topics that are subscribed to.
-    ///
-    /// # Errors
-    ///
-    /// As in `rdkafka`.
-    pub fn subscription(&self) -> KafkaResult<Vec<String>> {
-        let list = self.client.consumer.subscription()?;
-        Ok(plain(&list).into_iter().map(|place| place.topic).collect())
-    }
-
-    /// The first offset of each partition that is read here whose record is as young as this, in
-    /// milliseconds since 1970. Blocks.
-    ///
-    /// # Errors
-    ///
-    /// As in `rdkafka`.
-    pub fn offsets_for_timestamp(
-        &self,
-        timestamp: i64,
-        timeout: impl Into<Timeout>,
-    ) -> KafkaResult<Vec<TopicPartition>> {
-        self.client.consumer.offsets_for_timestamp(timestamp, timeout).map(|list| plain(&list))
-    }
-
-    /// The partitions that are read here.
-    ///
-    /// # Errors
-    ///
-    /// As in `rdkafka`.
-    pub fn assignment(&self) -> KafkaResult<Vec<TopicPartition>> {
-        self.client.consumer.assignment().map(|list| plain(&list))
-    }
-
-    /// The offsets to be read next.
-    ///
-    /// # Errors
-    ///
-    /// As in `rdkafka`.
-    pub fn position(&self) -> KafkaResult<Vec<TopicPartition>> {
-        self.client.consumer.position().map(|list| plain(&list))
-    }
-
-    /// The offsets that the group has committed. Blocks.
-    ///
-    /// # Errors
-    ///
-    /// As in `rdkafka`.
-    pub fn committed(&self, timeout: impl Into<Timeout>) -> KafkaResult<Vec<TopicPartition>> {
-        self.client.consumer.committed(timeout).map(|list| plain(&list))
-    }
-
     /// What the cluster tells of a topic, or of all. Blocks.
     ///
     /// # Errors
@@ -424,6 +222,12 @@ impl<H: Hooks, O> StreamConsumer<H, O> {
         Runner::new(self)
     }
 
+    /// A loop that handles records in batches: of at most `max`, and of what comes within `wait`
+    /// after the first; see [`recv_batch`](Self::recv_batch).
+    pub fn batch_runner(self, max: usize, wait: Duration) -> BatchRunner<H, O> {
+        BatchRunner::new(self, max, wait)
+    }
+
     /// A handle that ends the loop over [`recv`](Self::recv), from wherever the service hears that
     /// it is to stop.
     #[must_use]
@@ -462,18 +266,6 @@ impl<H: Hooks, O> StreamConsumer<H, O> {
             Err(error) => Err(KafkaError::ClientCreation(error.to_string())),
         }
     }
-}
-
-/// A list of our own, since librdkafka notes things in the one it is given, and waits for the end
-/// of that list before it closes.
-fn copied(list: &TopicPartitionList) -> KafkaResult<TopicPartitionList> {
-    let mut copy = TopicPartitionList::with_capacity(list.count());
-    for element in list.elements() {
-        let mut copied = copy.add_partition(element.topic(), element.partition());
-        copied.set_offset(element.offset())?;
-        copied.set_metadata(element.metadata());
-    }
-    Ok(copy)
 }
 
 /// Ends the loop over [`recv`](StreamConsumer::recv).

@@ -202,22 +202,24 @@ impl<H: Hooks> ClientContext for HookedContext<H> {
     const ENABLE_REFRESH_OAUTH_TOKEN: bool = H::ENABLE_REFRESH_OAUTH_TOKEN;
 
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        self.hooks.log(level, facility, message);
+        Self::guarded("log", || self.hooks.log(level, facility, message));
     }
 
     fn stats(&self, statistics: Statistics) {
-        self.hooks.stats(statistics);
+        Self::guarded("stats", || self.hooks.stats(statistics));
     }
 
     fn stats_raw(&self, statistics: &[u8]) {
-        self.hooks.stats_raw(statistics);
+        Self::guarded("stats_raw", || self.hooks.stats_raw(statistics));
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
-        self.hooks.error(error, reason);
+        Self::guarded("error", || self.hooks.error(error, reason));
     }
 
     fn generate_oauth_token(&self, config: Option<&str>) -> Result<OAuthToken, Box<dyn Error>> {
-        self.hooks.generate_oauth_token(config)
+        let made =
+            Self::guarded("generate_oauth_token", || Some(self.hooks.generate_oauth_token(config)));
+        made.unwrap_or_else(|| Err("the hook generate_oauth_token panicked".into()))
     }
 }

@@ -1,16 +1,23 @@
 //! Where messages come from.
 
+mod batches;
 mod client;
 mod context;
+mod drain;
 mod hooks;
 mod lanes;
 mod offsets;
+mod options;
+mod plan;
 mod policy;
+mod positions;
 mod receive;
 mod runner;
+mod settle;
 mod source;
 mod state;
 
+pub use batches::BatchRunner;
 pub use client::{Closer, StreamConsumer};
 pub use context::HookedContext;
 pub use hooks::{DefaultHooks, Hooks, Rebalance, TopicPartition};

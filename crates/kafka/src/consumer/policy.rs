@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
+use opentelemetry::trace::SpanContext;
 use rdkafka::ClientContext;
 use throughline_core::http::redact_text;
 
-use crate::error::Reason;
+use super::plan::Tried;
 use crate::process::{Message, OwnedMessage};
 use crate::producer::{ForwardError, FutureProducer};
 
@@ -33,7 +34,8 @@ pub enum OnFailure {
 /// Another topic, for records that cannot be handled.
 ///
 /// They keep key, payload and headers, and their trace: the context in them is that of the span
-/// they are sent in, a child of the failed one. What went wrong is in the headers
+/// they are sent in, a child of the failed one (of a batch a child of the record's own send), which
+/// is linked to the span of the first try. What went wrong is in the headers
 /// [`TOPIC`](Self::TOPIC), [`PARTITION`](Self::PARTITION), [`OFFSET`](Self::OFFSET),
 /// [`ATTEMPTS`](Self::ATTEMPTS) and [`CAUSE`](Self::CAUSE).
 #[derive(Clone)]
@@ -68,10 +70,9 @@ impl DeadLetter {
     pub(super) async fn send(
         &self,
         message: &OwnedMessage,
-        reason: &Reason,
-        attempts: u32,
+        tried: &Tried<'_>,
     ) -> Result<(), ForwardError> {
-        let cause = reason.to_string();
+        let cause = tried.reason.to_string();
         let mut cause = redact_text(&cause).into_owned();
         let end = (0..=MAX_CAUSE.min(cause.len())).rev().find(|end| cause.is_char_boundary(*end));
         cause.truncate(end.unwrap_or(0));
@@ -79,10 +80,11 @@ impl DeadLetter {
             (Self::TOPIC, message.topic().to_owned()),
             (Self::PARTITION, message.partition().to_string()),
             (Self::OFFSET, message.offset().to_string()),
-            (Self::ATTEMPTS, attempts.to_string()),
+            (Self::ATTEMPTS, tried.attempts.to_string()),
             (Self::CAUSE, cause),
         ];
-        self.producer.forward(message.as_message(), &self.topic, &headers).await
+        let message = message.as_message();
+        self.producer.forward(message, &self.topic, &headers, tried.first).await
     }
 }
 
@@ -99,6 +101,7 @@ trait Forward: Send + Sync {
         message: Message<'a>,
         topic: &'a str,
         headers: &'a [(&'a str, String)],
+        link: Option<&'a SpanContext>,
     ) -> BoxFuture<'a, Result<(), ForwardError>>;
 }
 
@@ -108,8 +111,9 @@ impl<C: ClientContext + 'static> Forward for FutureProducer<C> {
         message: Message<'a>,
         topic: &'a str,
         headers: &'a [(&'a str, String)],
+        link: Option<&'a SpanContext>,
     ) -> BoxFuture<'a, Result<(), ForwardError>> {
-        async move { self.forward_with(message, topic, headers).await.map(|_| ()) }.boxed()
+        async move { self.forward_with(message, topic, headers, link).await.map(|_| ()) }.boxed()
     }
 }
 

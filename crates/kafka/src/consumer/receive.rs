@@ -4,7 +4,9 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::SeqCst;
 use std::task::Poll;
+use std::time::Duration;
 
+use futures_util::stream::{self, Stream};
 use rdkafka::TopicPartitionList;
 use rdkafka::consumer::Consumer;
 use rdkafka::error::KafkaError;
@@ -12,7 +14,7 @@ use rdkafka::error::KafkaError;
 use super::state::{Stashed, is_transient};
 use super::{Hooks, State, StreamConsumer};
 use crate::error::{Error, Failed};
-use crate::process::{Delivery, Pending, poll_once};
+use crate::process::{Batch, Delivery, Pending, poll_once};
 
 /// Somebody waits for a message: nobody else needs to poll.
 struct Receiving<'a>(&'a State);
@@ -28,6 +30,35 @@ impl<'a> Receiving<'a> {
 impl Drop for Receiving<'_> {
     fn drop(&mut self) {
         self.0.receivers.fetch_sub(1, SeqCst);
+    }
+}
+
+/// What was received for a batch, until somebody has it.
+struct Collected<'a> {
+    deliveries: Vec<Delivery<'a>>,
+    state: &'a State,
+}
+
+impl<'a> Collected<'a> {
+    /// But for what was taken away meanwhile, with its partition: that comes again elsewhere.
+    fn into_current(mut self) -> Vec<Delivery<'a>> {
+        let all = std::mem::take(&mut self.deliveries).into_iter();
+        let (current, gone): (Vec<_>, Vec<_>) = all.partition(Delivery::is_current);
+        gone.into_iter().for_each(|delivery| drop(delivery.give_back()));
+        current
+    }
+}
+
+impl Drop for Collected<'_> {
+    fn drop(&mut self) {
+        if !self.deliveries.is_empty() {
+            let collected = std::mem::take(&mut self.deliveries).into_iter();
+            let messages = collected.map(|delivery| {
+                let (message, ticket) = delivery.give_back();
+                Stashed::Message(message, ticket)
+            });
+            self.state.put_back(messages);
+        }
     }
 }
 
@@ -104,6 +135,50 @@ impl<H: Hooks, O> StreamConsumer<H, O> {
                 Err(KafkaError::PartitionEOF(_)) => {}
                 Err(error) if is_transient(&error) => state.transient(&error),
                 Err(error) => return Err(Error::Kafka(error)),
+            }
+        }
+    }
+
+    /// The records one after the other, each as [`recv`](Self::recv) hands it out, until a
+    /// [`Closer`](super::Closer) is used. An error doesn't end it.
+    pub fn stream(&self) -> impl Stream<Item = Result<Delivery<'_>, Error>> {
+        stream::unfold(self, async |consumer| {
+            consumer.recv().await.transpose().map(|received| (received, consumer))
+        })
+    }
+
+    /// The next records together, for a handler that takes many at once: at least one, at most
+    /// `max`, and what comes within `wait` after the first. `None` once a
+    /// [`Closer`](super::Closer) was used.
+    ///
+    /// Dropping its future loses nothing.
+    ///
+    /// # Errors
+    ///
+    /// As of [`recv`](Self::recv); what came before the error is handed out first.
+    pub async fn recv_batch(&self, max: usize, wait: Duration) -> Result<Option<Batch<'_>>, Error> {
+        loop {
+            let Some(first) = self.recv().await? else { return Ok(None) };
+            let mut collected = Collected { deliveries: vec![first], state: &self.client.state };
+            let mut late = pin!(tokio::time::sleep(wait));
+            while collected.deliveries.len() < max {
+                let received = tokio::select! {
+                    biased;
+                    received = self.recv() => received,
+                    () = &mut late => break,
+                };
+                match received {
+                    Ok(Some(delivery)) => collected.deliveries.push(delivery),
+                    Ok(None) => break,
+                    Err(error) => {
+                        collected.state.tell_again(error);
+                        break;
+                    }
+                }
+            }
+            let deliveries = collected.into_current();
+            if !deliveries.is_empty() {
+                return Ok(Some(Batch::new(deliveries, &self.settings, &self.source)));
             }
         }
     }

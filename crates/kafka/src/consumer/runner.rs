@@ -1,26 +1,23 @@
-use std::any::Any;
-use std::convert::Infallible;
 use std::error::Error as StdError;
 use std::fmt;
 use std::future::pending;
-use std::panic::{AssertUnwindSafe, resume_unwind};
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use throughline_core::End;
-use throughline_core::http::redact_text;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, MissedTickBehavior, Sleep};
+use tokio::time::{Interval, MissedTickBehavior};
 
-use super::lanes::{Lane, Lanes, Order};
+use super::drain::{DRAIN, close, finish, rest};
+use super::lanes::{Lanes, Order};
 use super::offsets_of::Ours;
+use super::plan::{Plan, lost};
 use super::policy::Tries;
 use super::{DefaultHooks, Hooks, OnFailure, StreamConsumer};
-use crate::error::{Error, Failed, Reason};
+use crate::error::Error;
 use crate::process::{OwnedDelivery, OwnedMessage, Source};
 
 /// How many records are held at once unless told otherwise. Kafka hands them out a partition at a
@@ -33,11 +30,19 @@ const BUFFER_BYTES: usize = 64 * 1024 * 1024;
 /// How often what is acknowledged is committed where librdkafka doesn't do it, as often as it would.
 const COMMIT_EVERY: Duration = Duration::from_secs(5);
 
-/// How long what runs may take to end when the runner stops, unless told otherwise.
-const DRAIN: Duration = Duration::from_secs(30);
+/// The times to commit what is acknowledged.
+pub(super) fn commits() -> Interval {
+    let mut commits = tokio::time::interval(COMMIT_EVERY);
+    commits.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    commits
+}
 
-/// How long a consumer may take to close, at least.
-const CLOSE: Duration = Duration::from_secs(5);
+/// It is time.
+pub(super) fn commit(source: &dyn Source) {
+    if let Err(error) = source.commit_stored() {
+        tracing::debug!(%error, "nothing was committed");
+    }
+}
 
 /// A loop over a consumer that handles several records at once, each in its trace; from
 /// [`StreamConsumer::runner`].
@@ -134,7 +139,7 @@ impl<H: Hooks, O> Runner<H, O> {
 
     /// Tries a record up to `tries` times before it counts as failed, with `backoff` before the
     /// second try, twice that before the third, and a minute at the most. What has to be handled in
-    /// order waits meanwhile. Each try has a span of its own.
+    /// order waits meanwhile. Each try has a span of its own, linked to that of the first.
     pub fn retry(self, tries: u32, backoff: Duration) -> Self {
         Runner { tries: Tries { tries: tries.max(1), backoff }, ..self }
     }
@@ -176,8 +181,7 @@ impl<H: Hooks, O> Runner<H, O> {
             self;
         let buffer = buffer.unwrap_or(BUFFER).max(concurrency);
         let source = Arc::clone(&consumer.source);
-        let mut commits = tokio::time::interval(COMMIT_EVERY);
-        commits.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut commits = commits();
         let (stopping, is_stopping) = watch::channel(false);
         let plan = Arc::new(Plan { handler, tries, on_failure, is_stopping });
         let mut lanes = Lanes::<OwnedDelivery>::new(order);
@@ -206,11 +210,10 @@ impl<H: Hooks, O> Runner<H, O> {
                             break Err(Error::Failed(failed));
                         }
                     }
-                    // Handlers are guarded: it came from an error that can't be printed, say.
-                    Err(lost) => match lost.try_into_panic() {
-                        Ok(panic) => resume_unwind(panic),
-                        Err(_) => break Ok(()),
-                    },
+                    Err(task) => {
+                        lost(task);
+                        break Ok(());
+                    }
                 },
                 received = consumer.recv(), if has_room => match received {
                     Ok(Some(delivery)) => {
@@ -223,27 +226,16 @@ impl<H: Hooks, O> Runner<H, O> {
                     Ok(None) => break Ok(()),
                     Err(error) => break Err(error),
                 },
-                _ = commits.tick(), if !source.commits_by_itself() => {
-                    if let Err(error) = source.commit_stored() {
-                        tracing::debug!(%error, "nothing was committed");
-                    }
-                }
+                _ = commits.tick(), if !source.commits_by_itself() => commit(&*source),
                 never = rest(&*source, patience.as_mut()), if !has_room => match never {},
             }
         };
 
         stopping.send_replace(true);
         lanes.abandon().for_each(OwnedDelivery::give_back);
-        let failed = finish(tasks, &*source, drain).await;
+        let failed = finish(tasks, &*source, drain, |(_, _, result)| result.err()).await;
         drop(source);
-        // Without brokers it takes as long as a session; a service that stops can't wait for that.
-        match tokio::time::timeout(drain.max(CLOSE), consumer.close()).await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => {
-                tracing::warn!(%error, "the last offsets were not committed: they come again");
-            }
-            Err(_) => tracing::warn!("the consumer has not closed in time, and goes on closing"),
-        }
+        close(consumer, drain).await;
         result.and(failed.map_or(Ok(()), |failed| Err(Error::Failed(failed))))
     }
 }
@@ -251,142 +243,4 @@ impl<H: Hooks, O> Runner<H, O> {
 /// What a record weighs, by what its sender chose.
 fn size(message: &OwnedMessage) -> usize {
     message.key().map_or(0, <[u8]>::len) + message.payload().map_or(0, <[u8]>::len)
-}
-
-/// There is no room for messages. If that lasts, somebody has to poll all the same.
-async fn rest(source: &dyn Source, mut patience: Pin<&mut Sleep>) -> Infallible {
-    patience.as_mut().reset(Instant::now() + source.patience());
-    patience.await;
-    source.rest().await
-}
-
-/// Lets what runs come to its end, within the deadline. The first record that failed by that.
-async fn finish(
-    mut tasks: JoinSet<(Lane, usize, Result<(), Failed>)>,
-    source: &dyn Source,
-    deadline: Duration,
-) -> Option<Failed> {
-    let mut first = None;
-    let finished = async {
-        while let Some(done) = tasks.join_next().await {
-            if let Ok((_, _, Err(failed))) = done {
-                first.get_or_insert(failed);
-            }
-        }
-    };
-    let patience = pin!(tokio::time::sleep(source.patience()));
-    let is_late = tokio::select! {
-        () = finished => false,
-        () = tokio::time::sleep(deadline) => true,
-        never = rest(source, patience) => match never {},
-    };
-    if is_late {
-        let running = tasks.len();
-        tracing::warn!(running, "handlers didn't end in time and were cancelled");
-        tasks.shutdown().await;
-    }
-    first
-}
-
-/// What is done with each record.
-struct Plan<F> {
-    handler: F,
-    tries: Tries,
-    on_failure: OnFailure,
-    is_stopping: watch::Receiver<bool>,
-}
-
-/// How a try ended that didn't succeed.
-struct Failure {
-    reason: Reason,
-    end: End,
-}
-
-impl<F, Fut, E> Plan<F>
-where
-    F: Fn(OwnedMessage) -> Fut,
-    Fut: Future<Output = Result<(), E>>,
-    E: Into<Box<dyn StdError + Send + Sync>>,
-{
-    async fn handle(&self, delivery: OwnedDelivery) -> Result<(), Failed> {
-        for attempt in 1.. {
-            if !delivery.is_current() {
-                // The partition was taken away, or one before it has failed: it comes again, here or
-                // with somebody else.
-                delivery.give_back();
-                return Ok(());
-            }
-            let wait = self.tries.wait_after(attempt);
-            let message = delivery.message();
-            let work = async {
-                let tried = self.attempt(message.clone()).await;
-                let buried = match (&tried, &self.on_failure, wait) {
-                    (Err(Failure { reason, .. }), OnFailure::DeadLetter(letter), None) => {
-                        Some(letter.send(message, reason, attempt).await)
-                    }
-                    _ => None,
-                };
-                (tried, buried)
-            };
-            let ((tried, buried), span) = delivery.start().process(work).await;
-            let Err(Failure { reason, end }) = tried else {
-                span.end(End::Completed);
-                delivery.finish();
-                return Ok(());
-            };
-            span.end(end);
-            match (wait, buried, &self.on_failure) {
-                (Some(wait), ..) => {
-                    if self.stops_within(wait).await {
-                        // Whoever reads it next tries it anew.
-                        delivery.give_back();
-                        return Ok(());
-                    }
-                }
-                (None, Some(Ok(())), _) | (None, None, OnFailure::Skip) => {
-                    let place = (message.topic(), message.partition(), message.offset());
-                    let error = reason.to_string();
-                    let error = redact_text(&error);
-                    tracing::warn!(?place, %error, "a record failed, and was put aside");
-                    delivery.pass();
-                    return Ok(());
-                }
-                (None, Some(Err(error)), _) => {
-                    return Err(delivery.fail(Reason::Error(Arc::new(error))));
-                }
-                (None, None, _) => return Err(delivery.fail(reason)),
-            }
-        }
-        Ok(())
-    }
-
-    async fn attempt(&self, message: OwnedMessage) -> Result<(), Failure> {
-        // In a block: the call that makes the future may panic as well.
-        let handled = async { (self.handler)(message).await };
-        match AssertUnwindSafe(handled).catch_unwind().await {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(error)) => {
-                let error: Box<dyn StdError + Send + Sync> = error.into();
-                let end = End::failed_saying::<E>(&error);
-                Err(Failure { reason: Reason::Error(Arc::from(error)), end })
-            }
-            Err(panic) => {
-                let reason = Reason::Panicked(said(&*panic).to_owned());
-                Err(Failure { reason, end: End::Panicked })
-            }
-        }
-    }
-
-    /// Waits, unless the runner stops.
-    async fn stops_within(&self, wait: Duration) -> bool {
-        let mut is_stopping = self.is_stopping.clone();
-        let stopped = async { is_stopping.wait_for(|stopping| *stopping).await.is_ok() };
-        tokio::time::timeout(wait, stopped).await.is_ok()
-    }
-}
-
-/// What a panic said.
-fn said(panic: &(dyn Any + Send)) -> &str {
-    let text = panic.downcast_ref::<&str>().copied();
-    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no reason given")
 }

@@ -9,7 +9,7 @@ use rdkafka::error::KafkaError;
 use tokio::sync::Notify;
 
 use super::offsets::{Offsets, Ticket};
-use crate::error::{Failed, Reason};
+use crate::error::{Error, Failed, Reason};
 use crate::process::OwnedMessage;
 
 /// How often an error that passes by itself is told at the level WARN.
@@ -81,13 +81,18 @@ impl State {
 
     /// A message was not processed. Its partition is held, unless it isn't read here any more: then
     /// whoever reads it gets the message again.
-    pub(crate) fn fail(&self, ticket: &Ticket, failed: Failed) {
-        self.count_failure(&failed);
+    ///
+    /// It is told to who receives next, unless that has no more to learn from it.
+    pub(crate) fn fail(&self, ticket: &Ticket, failed: &Failed, is_told: bool) {
+        self.count_failure(failed);
         if !self.offsets.hold(ticket) {
             tracing::debug!(error = %failed, "a message failed that is no longer ours");
             return;
         }
-        lock(&self.failures).push_back(failed);
+        if !is_told {
+            return;
+        }
+        lock(&self.failures).push_back(failed.clone());
         self.pending.store(true, SeqCst);
         self.wake.notify_waiters();
     }
@@ -108,6 +113,28 @@ impl State {
     /// Keeps what came while nobody wanted it.
     pub(super) fn stash(&self, stashed: Stashed) {
         lock(&self.stash).push_back(stashed);
+        self.pending.store(true, SeqCst);
+        self.wake.notify_waiters();
+    }
+
+    /// Puts back what was handed out and nobody has seen, in front of all else.
+    pub(super) fn put_back(&self, stashed: impl DoubleEndedIterator<Item = Stashed>) {
+        let mut stash = lock(&self.stash);
+        for stashed in stashed.rev() {
+            self.received.fetch_sub(1, Relaxed);
+            stash.push_front(stashed);
+        }
+        drop(stash);
+        self.pending.store(true, SeqCst);
+        self.wake.notify_waiters();
+    }
+
+    /// An error that was told, and that nobody has heard.
+    pub(super) fn tell_again(&self, error: Error) {
+        match error {
+            Error::Failed(failed) => lock(&self.failures).push_front(failed),
+            Error::Kafka(error) => lock(&self.stash).push_front(Stashed::Error(error)),
+        }
         self.pending.store(true, SeqCst);
         self.wake.notify_waiters();
     }

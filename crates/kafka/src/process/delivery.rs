@@ -9,6 +9,7 @@ use throughline_core::{End, Extraction};
 
 use super::keep::{Source, keeping};
 use super::{Message, OwnedDelivery, OwnedMessage, Pending, extract, start};
+use crate::consumer::Ticket;
 use crate::error::Reason;
 use crate::producer::{ForwardError, FutureProducer};
 use crate::settings::Settings;
@@ -31,7 +32,7 @@ pub struct Delivery<'a> {
     source: &'a Arc<dyn Source>,
 }
 
-enum Held<'a> {
+pub(super) enum Held<'a> {
     Borrowed(BorrowedMessage<'a>),
     /// One that came while another was processed.
     Owned(OwnedMessage),
@@ -39,10 +40,17 @@ enum Held<'a> {
 
 impl Held<'_> {
     /// `topic` is the record's: rdkafka would read its own through again for each call.
-    fn message<'m>(&'m self, topic: &'m str) -> Message<'m> {
+    pub(super) fn message<'m>(&'m self, topic: &'m str) -> Message<'m> {
         match self {
             Held::Borrowed(message) => Message::borrowed(message, topic),
             Held::Owned(message) => message.as_message(),
+        }
+    }
+
+    pub(super) fn into_owned(self) -> OwnedMessage {
+        match self {
+            Held::Borrowed(message) => OwnedMessage::new(message.detach()),
+            Held::Owned(message) => message,
         }
     }
 }
@@ -86,7 +94,8 @@ impl<'a> Delivery<'a> {
         self.pending.ticket().offset
     }
 
-    /// The span whose trace it continues; `None` where it carries none that is valid and trusted.
+    /// The span whose trace it continues, or would, were it not told to be
+    /// [linked](crate::CreationContext::Link); `None` where it carries none that is valid and trusted.
     #[must_use]
     pub fn parent(&self) -> Option<SpanContext> {
         let extraction =
@@ -117,7 +126,7 @@ impl<'a> Delivery<'a> {
         let Delivery { held, extraction, pending, settings, source } = self;
         let message = held.message(&pending.ticket().topic);
         let extraction = extraction.into_inner().unwrap_or_else(|| extract(settings, message));
-        let span = start(settings, message, extraction);
+        let span = start(settings, message, extraction, None);
         // In a block: the call that makes the future is in the context as well.
         let work = span.process(async move { handler(message).await });
         let (result, span) = keeping(&**source, work).await;
@@ -159,17 +168,31 @@ impl<'a> Delivery<'a> {
         self.process(async |message| producer.forward(message, topic).await).await
     }
 
+    pub(crate) fn is_current(&self) -> bool {
+        self.pending.is_current()
+    }
+
+    /// Nobody will process it here, at least not now.
+    pub(crate) fn give_back(self) -> (OwnedMessage, Ticket) {
+        (self.held.into_owned(), self.pending.give_back())
+    }
+
+    pub(super) fn into_parts(self) -> (Held<'a>, Pending) {
+        (self.held, self.pending)
+    }
+
     /// A copy that outlives the loop it was received in, to be processed in another task.
     ///
     /// The consumer has to be polled meanwhile, as a loop over
     /// [`recv`](crate::StreamConsumer::recv) does. Once the consumer is gone nothing is
     /// acknowledged any more.
     pub fn into_owned(self) -> OwnedDelivery {
-        let message = match self.held {
-            Held::Borrowed(message) => OwnedMessage::new(message.detach()),
-            Held::Owned(message) => message,
-        };
-        OwnedDelivery::new(message, self.pending, Arc::clone(self.settings), self.source)
+        OwnedDelivery::new(
+            self.held.into_owned(),
+            self.pending,
+            Arc::clone(self.settings),
+            self.source,
+        )
     }
 }
 

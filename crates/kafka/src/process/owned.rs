@@ -5,7 +5,7 @@ use std::sync::{Arc, Weak};
 use rdkafka::error::KafkaResult;
 use throughline_core::{BoundarySpan, End};
 
-use super::{OwnedMessage, Pending, Source, extract, start};
+use super::{OwnedMessage, Pending, Retry, Source, extract, start};
 use crate::consumer::Ticket;
 use crate::error::{Failed, Reason};
 use crate::settings::Settings;
@@ -61,7 +61,7 @@ impl OwnedDelivery {
         Fut: Future<Output = Result<T, E>>,
         E: Display,
     {
-        let (span, message) = (self.start(), self.message.clone());
+        let (span, message) = (self.start(None), self.message.clone());
         let (result, span) = span.process(async move { handler(message).await }).await;
         match &result {
             Ok(_) => {
@@ -76,9 +76,9 @@ impl OwnedDelivery {
         result
     }
 
-    pub(crate) fn start(&self) -> BoundarySpan {
+    pub(crate) fn start(&self, retry: Option<&Retry>) -> BoundarySpan {
         let message = self.message.as_message();
-        start(&self.settings, message, extract(&self.settings, message))
+        start(&self.settings, message, extract(&self.settings, message), retry)
     }
 
     pub(crate) fn message(&self) -> &OwnedMessage {

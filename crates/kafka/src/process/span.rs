@@ -1,53 +1,138 @@
-//! The span of a message, and what becomes of its offset.
+//! The span of a message.
 
-use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use opentelemetry::Context;
+use opentelemetry::baggage::{BaggageExt, KeyValueMetadata};
 use opentelemetry::trace::{SpanContext, SpanKind, TraceContextExt};
-use rdkafka::error::KafkaResult;
-use throughline_core::messaging::{Destination, destination};
+use throughline_core::messaging::{CreationContext, Destination, destination};
 use throughline_core::{BoundarySpan, Description, Extraction, semconv};
 
 use super::Message;
-use crate::consumer::{State, Ticket};
-use crate::error::{Failed, Reason};
 use crate::extract::RecordHeaders;
-use crate::settings::{Settings, partition_id};
-
-const OPERATION: &str = "process";
+use crate::settings::{PROCESS, Settings, partition_id, tell};
 
 /// Room for the attributes below, for how it ended, and for a few of the handler's.
-const CAPACITY: usize = 14;
+const CAPACITY: usize = 17;
+
+/// A further try of what has failed before.
+#[derive(Clone, Debug)]
+pub(crate) struct Retry {
+    /// Which one it is; the second is the first of these.
+    pub(crate) attempt: u32,
+    /// The span of the first one; `None` where that wasn't recorded.
+    pub(crate) first: Option<SpanContext>,
+}
+
+impl Retry {
+    pub(super) fn describe(&self, span: &mut Description) {
+        span.set(semconv::THROUGHLINE_ATTEMPT, i64::from(self.attempt));
+        if let Some(first) = &self.first {
+            span.link(first.clone());
+        }
+    }
+}
 
 /// Starts the span of a message, in the trace that it came with. Whatever is current here, the
-/// consumer's own loop for one, is linked to.
+/// consumer's own loop for one, is linked to; or the other way round.
 pub(crate) fn start(
     settings: &Settings,
     message: Message<'_>,
     extraction: Extraction,
+    retry: Option<&Retry>,
 ) -> BoundarySpan {
+    if settings.creation_context == CreationContext::Link {
+        return start_linked(settings, message, &extraction, retry);
+    }
     let expects = settings.expects_parent(message.topic());
-    settings.config.receive_expecting(extraction, expects, SpanKind::Consumer, || {
-        let Destination { name, destination } = destination(OPERATION, message.topic());
-        let mut span = Description::new(name, CAPACITY);
-        settings.describe(&mut span, OPERATION);
-        span.set(semconv::MESSAGING_DESTINATION_NAME, destination);
-        let partition = partition_id(message.partition());
-        span.set(semconv::MESSAGING_DESTINATION_PARTITION_ID, partition);
-        span.set(semconv::KAFKA_OFFSET, message.offset());
-        if message.payload().is_none() {
-            span.set(semconv::KAFKA_MESSAGE_TOMBSTONE, true);
-        }
+    let kind = SpanKind::Consumer;
+    let mut span = settings.config.receive_expecting(extraction, expects, kind, || {
+        let mut span = describe(settings, message, retry);
         if let Some(ambient) = ambient() {
             span.link(ambient);
         }
         span
-    })
+    });
+    measure(settings, &mut span, message, retry);
+    span
+}
+
+/// A message is consumed once, however often it is tried.
+#[inline]
+fn measure(
+    settings: &Settings,
+    span: &mut BoundarySpan,
+    message: Message<'_>,
+    retry: Option<&Retry>,
+) {
+    let messages = retry.is_none().then_some(1);
+    settings.measure(span, PROCESS, Some(message.topic()), messages);
+}
+
+#[cold]
+fn start_linked(
+    settings: &Settings,
+    message: Message<'_>,
+    extraction: &Extraction,
+    retry: Option<&Retry>,
+) -> BoundarySpan {
+    let (current, baggage) = (Context::current(), extraction.context().baggage());
+    let parent = match baggage.is_empty() {
+        true => current,
+        false => current.with_baggage(baggage.iter().map(|(key, (value, properties))| {
+            KeyValueMetadata::new(key.clone(), value.clone(), properties.clone())
+        })),
+    };
+    let mut span = settings.config.start_under(parent, SpanKind::Consumer, || {
+        let mut span = describe(settings, message, retry);
+        if extraction.lacks_context() && settings.expects_parent(message.topic()) {
+            span.set(semconv::THROUGHLINE_PARENT_EXPECTED, true);
+        }
+        if let Some(sender) = extraction.to_link() {
+            span.link(sender);
+        }
+        span
+    });
+    measure(settings, &mut span, message, retry);
+    span
+}
+
+#[inline]
+fn describe(settings: &Settings, message: Message<'_>, retry: Option<&Retry>) -> Description {
+    let Destination { name, destination } = destination(PROCESS.name, message.topic());
+    let mut span = Description::new(name, CAPACITY);
+    settings.describe(&mut span, PROCESS);
+    span.set(semconv::MESSAGING_DESTINATION_NAME, destination);
+    let partition = partition_id(message.partition());
+    span.set(semconv::MESSAGING_DESTINATION_PARTITION_ID, partition);
+    tell(semconv::KAFKA_OFFSET, message.offset(), |key, value| span.set(key, value));
+    settings.tell_key(message.key(), |key, value| span.set(key, value));
+    if message.payload().is_none() {
+        tell(semconv::KAFKA_MESSAGE_TOMBSTONE, true, |key, value| span.set(key, value));
+    }
+    if let Some(age) = age(message, now()) {
+        span.set(semconv::THROUGHLINE_MESSAGE_AGE, age);
+    }
+    if let Some(retry) = retry {
+        retry.describe(&mut span);
+    }
+    span
 }
 
 /// Takes the context out of a message.
 pub(crate) fn extract(settings: &Settings, message: Message<'_>) -> Extraction {
     settings.config.extract(&RecordHeaders(message.headers()))
+}
+
+/// In milliseconds since 1970, as Kafka counts.
+pub(super) fn now() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}
+
+/// How old a message is, in milliseconds; the clocks of its sender and of this host may differ.
+pub(super) fn age(message: Message<'_>, now: i64) -> Option<i64> {
+    message.timestamp().to_millis().map(|sent| now.saturating_sub(sent).max(0))
 }
 
 fn ambient() -> Option<SpanContext> {
@@ -56,94 +141,4 @@ fn ambient() -> Option<SpanContext> {
         let ambient = span.span_context();
         ambient.is_valid().then(|| ambient.clone())
     })
-}
-
-/// A message that was handed out and has to be finished: otherwise it failed.
-#[derive(Debug)]
-pub(crate) struct Pending {
-    ticket: Ticket,
-    state: Arc<State>,
-    /// Whether what becomes of the offset is our affair.
-    acknowledge: bool,
-    settled: bool,
-}
-
-impl Pending {
-    pub(crate) fn new(ticket: Ticket, state: Arc<State>, acknowledge: bool) -> Self {
-        Pending { ticket, state, acknowledge, settled: false }
-    }
-
-    pub(crate) fn ticket(&self) -> &Ticket {
-        &self.ticket
-    }
-
-    /// Whether the partition is still read here, as it was when the message was handed out, and
-    /// nothing before it has failed since.
-    pub(crate) fn is_current(&self) -> bool {
-        self.state.offsets.is_current(&self.ticket)
-    }
-
-    /// Its handler has succeeded. `store` is told how far the partition is acknowledged by that,
-    /// if that is our affair and has moved.
-    pub(crate) fn finish(mut self, store: impl FnOnce(&Ticket, i64) -> KafkaResult<()>) {
-        self.settled = true;
-        self.state.processed();
-        self.leave(store);
-    }
-
-    /// Its handler has failed, and the partition goes on all the same.
-    pub(crate) fn pass(mut self, store: impl FnOnce(&Ticket, i64) -> KafkaResult<()>) {
-        self.settled = true;
-        self.state.passed();
-        self.leave(store);
-    }
-
-    fn leave(&self, store: impl FnOnce(&Ticket, i64) -> KafkaResult<()>) {
-        let stored = self.state.offsets.finish(&self.ticket, |position| match self.acknowledge {
-            true => store(&self.ticket, position),
-            false => Ok(()),
-        });
-        // Told after the book is closed: whoever listens to the log may want to look into it.
-        if let Some(Err(error)) = stored {
-            // The partition was taken away a moment ago: whoever has it now gets the message again.
-            tracing::debug!(%error, "an offset was not stored");
-        }
-    }
-
-    /// Its handler has failed: its partition stands still, if that is our affair.
-    pub(crate) fn fail(mut self, reason: Reason) -> Failed {
-        self.settled = true;
-        self.failed(reason)
-    }
-
-    fn failed(&self, reason: Reason) -> Failed {
-        let Ticket { topic, partition, offset, .. } = &self.ticket;
-        let failed =
-            Failed { topic: Arc::clone(topic), partition: *partition, offset: *offset, reason };
-        if self.acknowledge {
-            self.state.fail(&self.ticket, failed.clone());
-        } else {
-            self.state.count_failure(&failed);
-            self.leave(|_, _| Ok(()));
-        }
-        failed
-    }
-
-    /// Nobody will process it here: it is given back, and that is nobody's failure.
-    pub(crate) fn give_back(mut self) {
-        self.settled = true;
-    }
-}
-
-impl Drop for Pending {
-    fn drop(&mut self) {
-        if !self.settled {
-            let reason = if std::thread::panicking() {
-                Reason::Panicked("what it said was told where it happened".to_owned())
-            } else {
-                Reason::Dropped
-            };
-            self.failed(reason);
-        }
-    }
 }

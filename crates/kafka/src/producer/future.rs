@@ -4,24 +4,22 @@ use std::sync::Arc;
 use std::task::{Context as Task, Poll};
 use std::time::{Duration, Instant};
 
-use opentelemetry::propagation::TextMapPropagator;
-use opentelemetry::trace::{Tracer, TracerProvider};
-use rdkafka::Timestamp;
-use rdkafka::client::{Client, DefaultClientContext};
+use opentelemetry::trace::SpanContext;
+use rdkafka::client::DefaultClientContext;
 use rdkafka::config::{FromClientConfig, FromClientConfigAndContext};
-use rdkafka::consumer::ConsumerGroupMetadata;
-use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
-use rdkafka::message::{OwnedMessage, ToBytes};
+use rdkafka::error::{KafkaError, KafkaResult};
+use rdkafka::message::ToBytes;
 use rdkafka::producer::future_producer::{Delivery, OwnedDeliveryResult};
-use rdkafka::producer::{BaseRecord, FutureRecord, Producer, PurgeConfig, ThreadedProducer};
+use rdkafka::producer::{FutureRecord, ThreadedProducer};
 use rdkafka::util::Timeout;
-use rdkafka::{ClientConfig, ClientContext, TopicPartitionList};
-use throughline_core::Config;
+use rdkafka::{ClientConfig, ClientContext};
 use tokio::sync::oneshot;
 
 use super::TracedContext;
 use super::context::InFlight;
-use super::span::{refused, start};
+use super::methods::producer_methods;
+use super::record::{Sent, based, detached, is_full, lost, outgoing, taken_apart};
+use super::span::{Forwarded, Sending, refused, start, withdraw};
 use crate::process::Message;
 use crate::settings::Settings;
 
@@ -47,9 +45,19 @@ const QUEUE_WAIT: Duration = Duration::from_millis(100);
 /// # Ok(()) }
 /// ```
 ///
-/// Each send has a span of kind PRODUCER, and that span's context is in the record's headers,
-/// where it replaces whatever stood there. The span ends when the broker has answered, whether or
-/// not anybody waits: to drop the future of a send cancels nothing, as in `rdkafka`.
+/// Each send has a span of kind PRODUCER, and that span's context is in the record's headers. The
+/// span ends when the broker has answered, whether or not anybody waits: to drop the future of a send
+/// cancels nothing, as in `rdkafka`.
+///
+/// # Creation contexts
+///
+/// A context that is in the headers already, put there by [`create`](Self::create) or by other means,
+/// stays: the record was created there, and the trace goes on from there. The span of the send is of
+/// kind CLIENT then, and linked to it; with nothing current it is its child.
+///
+/// What the record came with that is being handled is no such context: where its headers are copied
+/// to a new record they are replaced. To send on what was received is
+/// [`forward`](Self::forward)'s work.
 ///
 /// There is no way from here to a producer that sends without its context. Cheap to clone.
 ///
@@ -113,37 +121,7 @@ pub struct ForwardError {
 }
 
 impl<C: ClientContext + 'static> FutureProducer<C> {
-    fn map(self, change: impl FnOnce(Config) -> Config) -> Self {
-        let settings = Arc::unwrap_or_clone(self.settings);
-        let config = change(settings.config.clone());
-        FutureProducer { settings: Arc::new(Settings { config, ..settings }), ..self }
-    }
-
-    /// Asks the sampler even where the current span is not sampled; see [`Config::ask_sampler`].
-    #[must_use]
-    pub fn ask_sampler(self, ask: bool) -> Self {
-        self.map(|config| config.ask_sampler(ask))
-    }
-
-    /// Takes spans from `provider` instead of the global one.
-    #[must_use]
-    pub fn with_tracer_provider<P>(self, provider: &P) -> Self
-    where
-        P: TracerProvider,
-        P::Tracer: Send + Sync + 'static,
-        <P::Tracer as Tracer>::Span: Send + Sync + 'static,
-    {
-        self.map(|config| config.with_tracer_provider(provider))
-    }
-
-    /// Speaks `propagator` instead of the global one.
-    #[must_use]
-    pub fn with_propagator(
-        self,
-        propagator: impl TextMapPropagator + Send + Sync + 'static,
-    ) -> Self {
-        self.map(|config| config.with_propagator(propagator))
-    }
+    producer_methods!(TracedContext<C>);
 
     /// Sends a record, and waits for the broker's answer.
     ///
@@ -156,7 +134,7 @@ impl<C: ClientContext + 'static> FutureProducer<C> {
     /// The error, and the record as it was to be sent.
     pub async fn send<K, P, T>(
         &self,
-        mut record: FutureRecord<'_, K, P>,
+        record: FutureRecord<'_, K, P>,
         queue_timeout: T,
     ) -> OwnedDeliveryResult
     where
@@ -164,8 +142,23 @@ impl<C: ClientContext + 'static> FutureProducer<C> {
         P: ToBytes + ?Sized,
         T: Into<Timeout>,
     {
-        let (begin, queue_timeout) = (Instant::now(), queue_timeout.into());
-        let span = start(&self.settings, &mut record);
+        self.send_as(record, queue_timeout.into(), None).await
+    }
+
+    async fn send_as<K, P>(
+        &self,
+        mut record: FutureRecord<'_, K, P>,
+        queue_timeout: Timeout,
+        forwarded: Option<Forwarded<'_>>,
+    ) -> OwnedDeliveryResult
+    where
+        K: ToBytes + ?Sized,
+        P: ToBytes + ?Sized,
+    {
+        let begin = Instant::now();
+        let outgoing = outgoing(&record);
+        let sending = start(&self.settings, outgoing, &mut record.headers, forwarded);
+        let Sending { span, is_injected } = sending;
         let (sender, answer) = oneshot::channel();
         let mut record = based(record, Box::new(InFlight { span, sender }));
         loop {
@@ -181,8 +174,7 @@ impl<C: ClientContext + 'static> FutureProducer<C> {
                 Timeout::After(time) => begin.elapsed() < time,
             };
             if !(is_full(&error) && may_wait) {
-                let (record, InFlight { span, .. }) = taken_apart(given_back);
-                refused(span, &error);
+                let record = self.given_back(given_back, is_injected, &error);
                 return Err((error, detached(record)));
             }
             record = given_back;
@@ -195,7 +187,7 @@ impl<C: ClientContext + 'static> FutureProducer<C> {
     /// # Errors
     ///
     /// When it can't be queued, because the queue is full or the producer is broken: the error, and
-    /// the record back, with the context in its headers.
+    /// the record back, as it was.
     #[expect(clippy::result_large_err, reason = "the signature of rdkafka's own")]
     pub fn send_result<'a, K, P>(
         &self,
@@ -205,17 +197,36 @@ impl<C: ClientContext + 'static> FutureProducer<C> {
         K: ToBytes + ?Sized,
         P: ToBytes + ?Sized,
     {
-        let span = start(&self.settings, &mut record);
+        let outgoing = outgoing(&record);
+        let sending = start(&self.settings, outgoing, &mut record.headers, None);
+        let Sending { span, is_injected } = sending;
         let (sender, answer) = oneshot::channel();
         #[expect(clippy::disallowed_methods, reason = "the boundary itself")]
         match self.producer.send(based(record, Box::new(InFlight { span, sender }))) {
             Ok(()) => Ok(DeliveryFuture(answer)),
             Err((error, given_back)) => {
-                let (record, InFlight { span, .. }) = taken_apart(given_back);
-                refused(span, &error);
+                let record = self.given_back(given_back, is_injected, &error);
                 Err((error, record))
             }
         }
+    }
+
+    /// The record that could not be queued, as it was before, and the end of its span.
+    #[cold]
+    fn given_back<'a, K, P>(
+        &self,
+        record: Sent<'a, K, P>,
+        is_injected: bool,
+        error: &KafkaError,
+    ) -> FutureRecord<'a, K, P>
+    where
+        K: ToBytes + ?Sized,
+        P: ToBytes + ?Sized,
+    {
+        let (mut record, InFlight { mut span, .. }) = taken_apart(record);
+        refused(&mut span, error);
+        withdraw(&self.settings, Sending { span, is_injected }, &mut record.headers);
+        record
     }
 
     /// Sends a record that was received on to another topic: key, payload and headers go along, and
@@ -229,15 +240,16 @@ impl<C: ClientContext + 'static> FutureProducer<C> {
         message: Message<'_>,
         topic: &str,
     ) -> Result<Delivery, ForwardError> {
-        self.forward_with(message, topic, &[]).await
+        self.forward_with(message, topic, &[], None).await
     }
 
-    /// The same, with more headers, which replace those of the same name.
+    /// The same, with more headers, which replace those of the same name, and a link to another span.
     pub(crate) async fn forward_with(
         &self,
         message: Message<'_>,
         topic: &str,
         more: &[(&str, String)],
+        link: Option<&SpanContext>,
     ) -> Result<Delivery, ForwardError> {
         let headers = crate::inject::with(message.headers(), more);
         let record = FutureRecord {
@@ -248,136 +260,7 @@ impl<C: ClientContext + 'static> FutureProducer<C> {
             timestamp: None,
             headers,
         };
-        let sent = self.send(record, Timeout::Never).await;
+        let sent = self.send_as(record, Timeout::Never, Some(Forwarded { link })).await;
         sent.map_err(|(cause, _)| ForwardError { topic: topic.to_owned(), cause })
     }
-
-    /// Waits until the broker has answered for everything that was sent. Blocks.
-    ///
-    /// # Errors
-    ///
-    /// When it hasn't within `timeout`.
-    pub fn flush(&self, timeout: impl Into<Timeout>) -> KafkaResult<()> {
-        self.producer.flush(timeout)
-    }
-
-    /// Drops what wasn't sent; the spans end as errors.
-    pub fn purge(&self, flags: PurgeConfig) {
-        self.producer.purge(flags);
-    }
-
-    /// How many records the broker hasn't answered for.
-    #[must_use]
-    pub fn in_flight_count(&self) -> i32 {
-        self.producer.in_flight_count()
-    }
-
-    /// The client underneath, for what it tells of the cluster.
-    #[must_use]
-    pub fn client(&self) -> &Client<TracedContext<C>> {
-        self.producer.client()
-    }
-
-    /// Prepares transactions; once, before the first one. Blocks.
-    ///
-    /// # Errors
-    ///
-    /// As in `rdkafka`.
-    pub fn init_transactions(&self, timeout: impl Into<Timeout>) -> KafkaResult<()> {
-        self.producer.init_transactions(timeout)
-    }
-
-    /// Begins a transaction.
-    ///
-    /// # Errors
-    ///
-    /// As in `rdkafka`.
-    pub fn begin_transaction(&self) -> KafkaResult<()> {
-        self.producer.begin_transaction()
-    }
-
-    /// Makes offsets a part of the transaction. Blocks.
-    ///
-    /// # Errors
-    ///
-    /// As in `rdkafka`.
-    pub fn send_offsets_to_transaction(
-        &self,
-        offsets: &TopicPartitionList,
-        group: &ConsumerGroupMetadata,
-        timeout: impl Into<Timeout>,
-    ) -> KafkaResult<()> {
-        self.producer.send_offsets_to_transaction(offsets, group, timeout)
-    }
-
-    /// Commits the transaction, after everything in it was sent. Blocks.
-    ///
-    /// # Errors
-    ///
-    /// As in `rdkafka`.
-    pub fn commit_transaction(&self, timeout: impl Into<Timeout>) -> KafkaResult<()> {
-        self.producer.commit_transaction(timeout)
-    }
-
-    /// Gives the transaction up. Blocks.
-    ///
-    /// # Errors
-    ///
-    /// As in `rdkafka`.
-    pub fn abort_transaction(&self, timeout: impl Into<Timeout>) -> KafkaResult<()> {
-        self.producer.abort_transaction(timeout)
-    }
-}
-
-type Sent<'a, K, P> = BaseRecord<'a, K, P, Box<InFlight>>;
-
-fn based<'a, K, P>(record: FutureRecord<'a, K, P>, in_flight: Box<InFlight>) -> Sent<'a, K, P>
-where
-    K: ToBytes + ?Sized,
-    P: ToBytes + ?Sized,
-{
-    BaseRecord {
-        topic: record.topic,
-        partition: record.partition,
-        payload: record.payload,
-        key: record.key,
-        timestamp: record.timestamp,
-        headers: record.headers,
-        delivery_opaque: in_flight,
-    }
-}
-
-fn taken_apart<'a, K, P>(record: Sent<'a, K, P>) -> (FutureRecord<'a, K, P>, InFlight)
-where
-    K: ToBytes + ?Sized,
-    P: ToBytes + ?Sized,
-{
-    let BaseRecord { topic, partition, payload, key, timestamp, headers, delivery_opaque } = record;
-    (FutureRecord { topic, partition, payload, key, timestamp, headers }, *delivery_opaque)
-}
-
-fn detached<K, P>(record: FutureRecord<'_, K, P>) -> OwnedMessage
-where
-    K: ToBytes + ?Sized,
-    P: ToBytes + ?Sized,
-{
-    OwnedMessage::new(
-        record.payload.map(|payload| payload.to_bytes().to_vec()),
-        record.key.map(|key| key.to_bytes().to_vec()),
-        record.topic.to_owned(),
-        record.timestamp.map_or(Timestamp::NotAvailable, Timestamp::CreateTime),
-        record.partition.unwrap_or(-1),
-        0,
-        record.headers,
-    )
-}
-
-/// The answer never came, and the record went with it. We hold the producer, so this doesn't
-/// happen while librdkafka keeps its word.
-fn lost() -> OwnedMessage {
-    OwnedMessage::new(None, None, String::new(), Timestamp::NotAvailable, -1, 0, None)
-}
-
-fn is_full(error: &KafkaError) -> bool {
-    matches!(error, KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull))
 }

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use rdkafka::Message as _;
 use rdkafka::consumer::Consumer;
-use throughline_kafka::{DeadLetter, OnFailure};
+use rdkafka::error::RDKafkaErrorCode;
+use throughline_kafka::{DeadLetter, Error, OnFailure};
 use tokio::sync::oneshot;
 
 use crate::common::{Rig, soon, text};
@@ -47,8 +48,8 @@ async fn a_dead_letter_keeps_its_trace_and_tells_what_was_wrong() {
         "
         PRODUCER send orders
           CONSUMER process orders !error {error.type=&str}
-          CONSUMER process orders !error {error.type=&str}
-            PRODUCER send orders.dead
+          CONSUMER process orders !error {error.type=&str, throughline.attempt=2} ~(process orders)
+            PRODUCER send orders.dead ~(process orders)
         PRODUCER send orders
           CONSUMER process orders
         ",
@@ -151,4 +152,67 @@ async fn a_record_is_tried_again_in_place_before_it_fails() {
         });
     soon("the end of the runner", run).await.expect("it was told to stop");
     assert_eq!(*order.lock().expect("a lock"), ["a", "a", "a", "b"], "the partition waits");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dead_letter_that_is_refused_stops_and_acknowledges_nothing() {
+    let rig = Rig::embedded(1);
+    let dead = format!("{}.dead", rig.topic());
+    rig.create_topic(&dead, 1).await;
+    let refuses = Some(RDKafkaErrorCode::TopicAuthorizationFailed);
+    rig.kafka().topic_error(&dead, refuses).expect("a broker that refuses");
+    rig.send(&rig.producer(), 0, "bad").await;
+    let letter = DeadLetter::new(rig.producer(), &*dead);
+    let run = rig.consumer().runner().on_failure(OnFailure::DeadLetter(letter)).run(|_| async {
+        std::panic::resume_unwind(Box::new("as the test wants it"));
+        #[expect(unreachable_code, reason = "its type")]
+        Ok::<(), String>(())
+    });
+    let failed = match soon("the end of the runner", run).await {
+        Err(Error::Failed(failed)) => failed,
+        other => panic!("it ended as {other:?}"),
+    };
+    assert_eq!((failed.partition(), failed.offset()), (0, 0));
+    let reason = failed.reason().to_string();
+    assert!(reason.contains(&dead) && reason.contains("authorization"), "{reason}");
+    rig.assert_tree(
+        "
+        PRODUCER send orders
+          CONSUMER process orders !error {error.type=panic}
+            PRODUCER send orders.dead !error ~(process orders) \
+             {error.type=TopicAuthorizationFailed}
+        ",
+    );
+    let consumer = rig.consumer();
+    let again = soon("the record", consumer.recv()).await.expect("no error").expect("open");
+    assert_eq!(again.offset(), 0, "it comes again");
+    again.process(async |_| Ok::<_, String>(())).await.expect("it succeeds");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_record_that_waits_for_its_next_try_is_given_back_at_the_end() {
+    let rig = Rig::new(1).await;
+    rig.send(&rig.producer(), 0, "a").await;
+    let (stop, stopped) = stop();
+    let stop = Mutex::new(Some(stop));
+    let run = rig
+        .consumer()
+        .runner()
+        .retry(9, Duration::from_secs(3_600))
+        .with_graceful_shutdown(stopped)
+        .run(move |_| {
+            stop.lock().expect("a lock").take();
+            async { Err::<(), _>("not now") }
+        });
+    soon("the end of the runner", run).await.expect("nothing has failed for good");
+    let consumer = rig.consumer();
+    let again = soon("the record", consumer.recv()).await.expect("no error").expect("open");
+    again.process(async |_| Ok::<_, String>(())).await.expect("it succeeds");
+    rig.assert_tree(
+        "
+        PRODUCER send orders
+          CONSUMER process orders !error(not now)
+          CONSUMER process orders
+        ",
+    );
 }

@@ -20,8 +20,8 @@ pub(super) fn measure(
     extensions: &mut Extensions,
     span: &mut BoundarySpan,
 ) {
-    let is_measured = |Sent(outer): &Sent| !outer.has_ended();
-    if span.is_joined() || extensions.get().is_some_and(is_measured) {
+    let is_measured = |Sent(outer): &Sent| outer.is_current();
+    if extensions.get().is_some_and(is_measured) {
         return;
     }
     let measure = config.measure(Operation::HttpClient, |labels| {

@@ -2,13 +2,15 @@ use std::fmt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use http::Extensions;
+use http::{Extensions, HeaderName};
 use opentelemetry::Context;
 use opentelemetry::trace::SpanKind;
 use reqwest::redirect::Policy;
 use reqwest::{Request, Response, Url};
 use reqwest_middleware::{Error, Middleware, Next};
-use throughline_core::http::{Host, UrlTemplate, describe_sent, host, protocol_version};
+use throughline_core::http::{
+    Captured, Host, Rewrite, UrlTemplate, describe_sent, host, protocol_version,
+};
 use throughline_core::{BoundarySpan, Config, Description, End, Propagate, semconv};
 
 use super::measure::measure;
@@ -19,12 +21,24 @@ use crate::redirect;
 /// What is decided by an address.
 pub(crate) type Decides = Arc<dyn Fn(&Url) -> Propagate + Send + Sync>;
 
+type Wanted = Arc<dyn Fn(&Request) -> bool + Send + Sync>;
+
+/// What only some are told.
+#[derive(Clone, Default)]
+struct More {
+    filter: Option<Wanted>,
+    rewrite: Option<Arc<Rewrite>>,
+    request_headers: Captured,
+    response_headers: Captured,
+}
+
 /// A middleware that carries the trace out of a [`reqwest`] client.
 #[derive(Clone)]
 pub struct ClientMiddleware {
     config: Arc<Config>,
     propagate_to: Option<Decides>,
     ends_with_body: bool,
+    more: Option<Arc<More>>,
 }
 
 impl fmt::Debug for ClientMiddleware {
@@ -47,7 +61,8 @@ impl ClientMiddleware {
     #[must_use]
     pub fn new() -> Self {
         let config = Config::new(env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"));
-        ClientMiddleware { config: Arc::new(config), propagate_to: None, ends_with_body: false }
+        let config = Arc::new(config);
+        ClientMiddleware { config, propagate_to: None, ends_with_body: false, more: None }
     }
 
     fn map(self, change: impl FnOnce(Config) -> Config) -> Self {
@@ -78,6 +93,54 @@ impl ClientMiddleware {
     #[must_use]
     pub fn propagate_to(self, decide: impl Fn(&Url) -> Propagate + Send + Sync + 'static) -> Self {
         ClientMiddleware { propagate_to: Some(Arc::new(decide)), ..self }
+    }
+
+    fn tell(self, change: impl FnOnce(&mut More)) -> Self {
+        let mut more = self.more.map(Arc::unwrap_or_clone).unwrap_or_default();
+        change(&mut more);
+        ClientMiddleware { more: Some(Arc::new(more)), ..self }
+    }
+
+    /// Records only the requests of which `wanted` is true. The others carry the context that is
+    /// current: what is done for them stands under the caller's span.
+    #[must_use]
+    pub fn filter(self, wanted: impl Fn(&Request) -> bool + Send + Sync + 'static) -> Self {
+        self.tell(|more| more.filter = Some(Arc::new(wanted)))
+    }
+
+    /// Records these headers of requests, as `http.request.header.<name>`; none unless told
+    /// otherwise. Those that hold credentials (`authorization`, `cookie`, whatever is named after a
+    /// token or a key) are refused with a warning.
+    #[must_use]
+    pub fn capture_request_headers(self, names: impl IntoIterator<Item = HeaderName>) -> Self {
+        self.tell(|more| more.request_headers.allow(names))
+    }
+
+    /// The same for headers of responses, as `http.response.header.<name>`.
+    #[must_use]
+    pub fn capture_response_headers(self, names: impl IntoIterator<Item = HeaderName>) -> Self {
+        self.tell(|more| more.response_headers.allow(names))
+    }
+
+    /// Rewrites the URL of a request, `url.full`, before it is told: it is called with the URL as it
+    /// would be, secrets redacted. `None` leaves it so, and an empty text leaves it out.
+    ///
+    /// ```
+    /// use throughline_reqwest::ClientMiddleware;
+    ///
+    /// // Whose mailbox it is stays here.
+    /// let middleware = ClientMiddleware::new().rewrite_url(|url| {
+    ///     let (before, _) = url.split_once("/mailboxes/")?;
+    ///     Some(format!("{before}/mailboxes/REDACTED"))
+    /// });
+    /// # drop(middleware);
+    /// ```
+    #[must_use]
+    pub fn rewrite_url(
+        self,
+        rewrite: impl Fn(&str) -> Option<String> + Send + Sync + 'static,
+    ) -> Self {
+        self.tell(|more| more.rewrite = Some(Arc::new(rewrite)))
     }
 
     /// For the client: follows redirects as `reqwest` does, ten at the most, but stops at one that
@@ -127,23 +190,21 @@ impl Middleware for ClientMiddleware {
         extensions: &mut Extensions,
         next: Next<'_>,
     ) -> Result<Response, Error> {
-        let propagate = self.propagate_to.as_ref().map(|decide| decide(request.url()));
         if self.config.is_sent(request.headers()) {
             // An outer middleware has the span. What it put in may be too much here.
-            if let Some(propagate) = propagate {
-                let mut headers = RequestHeaders(request.headers_mut());
-                Context::map_current(|current| {
-                    self.config.inject_as(current, &mut headers, propagate);
-                });
+            if self.propagate_to.is_some() {
+                Context::map_current(|current| self.inject(current, &mut request));
             }
             return next.run(request, extensions).await;
         }
-        let mut span = self.config.send(SpanKind::Client, || describe(&request, extensions));
-        let mut headers = RequestHeaders(request.headers_mut());
-        match propagate {
-            None => self.config.inject(span.context(), &mut headers),
-            Some(propagate) => self.config.inject_as(span.context(), &mut headers, propagate),
+        let more = self.more.as_deref();
+        let wanted = more.and_then(|more| more.filter.as_ref());
+        if wanted.is_some_and(|wanted| !wanted(&request)) {
+            Context::map_current(|current| self.inject(current, &mut request));
+            return next.run(request, extensions).await;
         }
+        let mut span = self.config.send(SpanKind::Client, || describe(&request, extensions, more));
+        self.inject(span.context(), &mut request);
         if self.config.is_measured() {
             measure(&self.config, &request, extensions, &mut span);
         }
@@ -152,7 +213,27 @@ impl Middleware for ClientMiddleware {
         }
         // In a block: the call that makes the future is in the context as well.
         let done = span.process(async { next.run(request, &mut *extensions).await }).await;
+        if let ((Ok(response), span), Some(more)) = (&done, more)
+            && span.is_recording()
+        {
+            let prefix = semconv::HTTP_RESPONSE_HEADER;
+            more.response_headers.tell(prefix, response.headers(), span);
+        }
         ended(done, extensions, self.ends_with_body)
+    }
+}
+
+impl ClientMiddleware {
+    #[inline]
+    fn inject(&self, context: &Context, request: &mut Request) {
+        match &self.propagate_to {
+            None => self.config.inject(context, &mut RequestHeaders(request.headers_mut())),
+            Some(propagate_to) => {
+                let propagate = propagate_to(request.url());
+                let mut headers = RequestHeaders(request.headers_mut());
+                self.config.inject_as(context, &mut headers, propagate);
+            }
+        }
     }
 }
 
@@ -195,15 +276,18 @@ fn ended(
 /// Room for the attributes below and the three at the end.
 const CAPACITY: usize = 9;
 
-fn describe(request: &Request, extensions: &Extensions) -> Description {
-    let url = request.url();
-    let mut span =
-        describe_sent(request.method(), url.as_str(), extensions.get::<UrlTemplate>(), CAPACITY);
+fn describe(request: &Request, extensions: &Extensions, more: Option<&More>) -> Description {
+    let (url, template) = (request.url(), extensions.get::<UrlTemplate>());
+    let rewrite = more.and_then(|more| more.rewrite.as_deref());
+    let mut span = describe_sent(request.method(), url.as_str(), template, rewrite, CAPACITY);
     if let Some(host) = server(url) {
         span.set_server(host);
     }
     if let Some(Attempts(before)) = extensions.get() {
         span.set(semconv::HTTP_REQUEST_RESEND_COUNT, i64::from(*before));
+    }
+    if let Some(more) = more {
+        more.request_headers.describe(semconv::HTTP_REQUEST_HEADER, request.headers(), &mut span);
     }
     span
 }

@@ -190,3 +190,62 @@ async fn without_a_provider_nothing_is_measured() {
     recorder.assert_all_ended();
     drop(response);
 }
+
+/// Sends a request again while it still holds the first answer, as one that refreshes a token does.
+struct Again;
+
+#[async_trait::async_trait]
+impl reqwest_middleware::Middleware for Again {
+    async fn handle(
+        &self,
+        request: reqwest::Request,
+        extensions: &mut http::Extensions,
+        next: reqwest_middleware::Next<'_>,
+    ) -> Result<Response, reqwest_middleware::Error> {
+        let again = request.try_clone().expect("a request without a body");
+        let first = next.clone().run(request, extensions).await?;
+        let second = next.run(again, extensions).await;
+        drop(first);
+        second
+    }
+}
+
+#[tokio::test]
+async fn each_attempt_is_measured() {
+    for is_sampled in [true, false] {
+        let (recorder, kept) = (Recorder::new(), Measurements::new());
+        let server = Server::start(&[Reply::Status(401), Reply::Bytes(WHOLE)]).await;
+        let middleware = middleware(&recorder).end_with_body(true).with_meter_provider(&kept);
+        let client = ClientBuilder::new(plain()).with(Again).with(middleware).build();
+        let request = client.get(server.url("/")).send().with_context(caller(is_sampled));
+        assert_eq!(request.await.expect("answered").text().await.expect("a body"), "whole");
+        let lines = kept.of(DURATION);
+        let statuses = ["http.response.status_code=200", "http.response.status_code=401"];
+        for status in statuses {
+            let of_status = lines.iter().filter(|it| it.contains(status) && it.ends_with(": 1"));
+            assert_eq!(of_status.count(), 1, "{status}: {lines:?}");
+        }
+        assert_eq!(lines.len(), 2, "{lines:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_told_is_what_was_allowed() {
+    let (recorder, server) = (Recorder::new(), Server::start(&[Reply::Bytes(WHOLE)]).await);
+    let names = ["x-kept", "x-tenant", "authorization"].map(http::HeaderName::from_static);
+    let middleware = middleware(&recorder)
+        .capture_request_headers(names.clone())
+        .capture_response_headers(names)
+        .rewrite_url(|url| Some(url.replace("sig=REDACTED", "told")))
+        .filter(|request| request.url().path() != "/health");
+    let client = ClientBuilder::new(plain()).with(middleware).build();
+    for path in ["/orders?sig=abc", "/health"] {
+        let request = client.get(server.url(path)).header("x-tenant", "acme");
+        request.header("authorization", "secret").send().await.expect("answered");
+    }
+    let span = the_one(&recorder);
+    assert_eq!(span.attributes.get_str("url.full"), Some(&*server.url("/orders?told")));
+    let headers = span.attributes.iter().map(|(key, _)| key).filter(|it| it.contains(".header."));
+    let headers: Vec<_> = headers.collect();
+    assert_eq!(headers, ["http.request.header.x-tenant", "http.response.header.x-kept"]);
+}

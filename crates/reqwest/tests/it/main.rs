@@ -9,3 +9,4 @@ mod ends;
 mod headers;
 mod propagate;
 mod server;
+mod uploads;

@@ -145,6 +145,27 @@ async fn formats_of_several_attributes_travel_whole_or_not_at_all() {
 }
 
 #[tokio::test]
+async fn a_service_that_speaks_of_no_trace_sends_none() {
+    for (formats, wanted) in [(vec![], &[][..]), (vec![Format::Baggage], &["baggage"][..])] {
+        let mut rig = Rig::new().await;
+        rig.with(|it| it.with_propagator(Formats::new(formats)).trace_header(TraceHeader::Always));
+        let left = left(&rig, users(0), "a book").await;
+        assert_eq!(added(&left), wanted);
+        assert_eq!(header(&left), None);
+    }
+}
+
+#[tokio::test]
+async fn what_others_inject_empty_is_left_out() {
+    let mut rig = Rig::new().await;
+    let sdk = opentelemetry_sdk::propagation::TraceContextPropagator::new();
+    rig.with(|it| it.with_propagator(sdk));
+    let sending = rig.sqs.send_message().queue_url(&rig.url).message_body("a book");
+    sending.send().await.expect("it is sent");
+    assert_eq!(added(&rig.sent()), ["traceparent"]);
+}
+
+#[tokio::test]
 async fn x_ray_travels_by_the_header_alone() {
     let mut rig = Rig::new().await;
     rig.with(|it| {

@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::time::Duration;
 
+use aws_sdk_sqs::config::endpoint::{Endpoint, EndpointFuture, Params, ResolveEndpoint};
 use aws_sdk_sqs::config::retry::RetryConfig;
 use aws_sdk_sqs::config::timeout::TimeoutConfig;
 use futures_util::FutureExt;
@@ -10,6 +11,16 @@ use throughline_core::InContext;
 
 use crate::common::{PATIENCE, Rig, accept, attribute, interceptor, text};
 use crate::stub::refusal;
+
+/// Resolves every call to this.
+#[derive(Debug)]
+struct To(String);
+
+impl ResolveEndpoint for To {
+    fn resolve_endpoint<'a>(&'a self, _: &'a Params) -> EndpointFuture<'a> {
+        EndpointFuture::ready(Ok(Endpoint::builder().url(self.0.clone()).build()))
+    }
+}
 
 fn send(rig: &Rig) -> aws_sdk_sqs::operation::send_message::builders::SendMessageFluentBuilder {
     rig.sqs.send_message().queue_url(&rig.url).message_body("a book")
@@ -186,6 +197,27 @@ async fn other_calls_are_no_spans() {
     rig.sqs.list_queues().send().await.expect("an answer");
     rig.sqs.purge_queue().queue_url(&rig.url).send().await.expect("an answer");
     rig.assert_tree("");
+}
+
+#[tokio::test]
+async fn the_server_is_the_one_that_is_called_whatever_the_url_says() {
+    let mut rig = Rig::new().await;
+    let url = "https://sqs.eu-central-1.amazonaws.com/123456789012/orders";
+    let sending = rig.sqs.send_message().queue_url(url).message_body("a book");
+    sending.send().await.expect("it is sent");
+    rig.assert_tree("PRODUCER send orders {server.address=127.0.0.1, server.port=PORT}");
+    rig.recorder.clear();
+    // Where none was configured the URL says it.
+    let (endpoint, interceptor) = (rig.stub.endpoint(), interceptor(&rig.recorder));
+    rig.configured(|mut config| {
+        config.set_endpoint_url(None);
+        config.endpoint_resolver(To(endpoint)).interceptor(interceptor)
+    });
+    let sending = rig.sqs.send_message().queue_url(url).message_body("a book");
+    sending.send().await.expect("it is sent");
+    rig.assert_tree(
+        "PRODUCER send orders {server.address=sqs.eu-central-1.amazonaws.com, server.port=443}",
+    );
 }
 
 #[tokio::test]

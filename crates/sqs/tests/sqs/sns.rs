@@ -1,5 +1,6 @@
 //! Messages that are published to a topic of SNS.
 
+use aws_sdk_sns::config::endpoint::{Endpoint, EndpointFuture, Params, ResolveEndpoint};
 use aws_sdk_sns::types::{MessageAttributeValue, PublishBatchRequestEntry};
 use serde_json::Value;
 
@@ -19,6 +20,16 @@ fn answer(asked: &Asked) -> Answer {
     let operation = &asked.operation;
     let result = format!("<{operation}Result>{said}</{operation}Result>");
     (200, format!("<{operation}Response>{result}</{operation}Response>"))
+}
+
+/// Resolves every call to this.
+#[derive(Debug)]
+struct To(String);
+
+impl ResolveEndpoint for To {
+    fn resolve_endpoint<'a>(&'a self, _: &'a Params) -> EndpointFuture<'a> {
+        EndpointFuture::ready(Ok(Endpoint::builder().url(self.0.clone()).build()))
+    }
 }
 
 async fn rig() -> (Rig, aws_sdk_sns::Client) {
@@ -107,6 +118,17 @@ async fn what_goes_to_a_phone_is_nobodys_message() {
     sns.publish().target_arn(endpoint).message("a book").send().await.expect("it is published");
     assert_eq!(names(&rig.sent(), "MessageAttributes"), [""; 0]);
     rig.assert_tree("");
+}
+
+#[tokio::test]
+async fn the_server_is_told_when_it_is_known() {
+    let (rig, _) = rig().await;
+    let mut config = rig.stub.sns().interceptor(interceptor(&rig.recorder));
+    config.set_endpoint_url(None);
+    let config = config.endpoint_resolver(To(rig.stub.endpoint())).build();
+    let sns = aws_sdk_sns::Client::from_conf(config);
+    sns.publish().topic_arn(TOPIC).message("a book").send().await.expect("it is published");
+    rig.assert_tree("PRODUCER send orders {server.address=127.0.0.1, server.port=PORT}");
 }
 
 #[tokio::test]

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use aws_sdk_sqs::config::retry::RetryConfig;
+use aws_sdk_sqs::config::timeout::TimeoutConfig;
 use aws_sdk_sqs::config::{BehaviorVersion, Credentials, Region, SharedHttpClient};
 use aws_smithy_http_client::Builder;
 use axum::Router;
@@ -82,6 +83,7 @@ impl Stub {
             .region(Region::new("eu-central-1"))
             .credentials_provider(credentials())
             .endpoint_url(self.endpoint())
+            .timeout_config(patient())
             .http_client(http_client())
     }
 }
@@ -94,7 +96,13 @@ pub(crate) fn sqs(endpoint: &str) -> aws_sdk_sqs::config::Builder {
         .credentials_provider(credentials())
         .endpoint_url(endpoint)
         .retry_config(RetryConfig::standard().with_initial_backoff(Duration::from_millis(1)))
+        .timeout_config(patient())
         .http_client(http_client())
+}
+
+/// A machine that is busy may take its time to connect.
+fn patient() -> TimeoutConfig {
+    TimeoutConfig::builder().connect_timeout(Duration::from_secs(30)).build()
 }
 
 /// Without TLS.

@@ -28,6 +28,15 @@ fn a_program_that_calls_hosts_without_end_measures_them_as_others() {
     let series = kept.of(OUT);
     assert_eq!(series.len(), 257);
     assert!(series.contains(&"server.address=_OTHER: 744".to_owned()), "{series:?}");
+    // Neither do ports make more: who says whom to call back may name any number of them.
+    for port in 0..1_000 {
+        let mut span = config.send(SpanKind::Client, || Description::new("GET", 1));
+        let host = Host { address: "host0.example".into(), port: Some(port) };
+        let measure = config.measure(Operation::HttpClient, |labels| labels.set_server(&host));
+        span.measured(measure.expect("a provider was given"));
+    }
+    let of_ports = kept.of(OUT).iter().filter(|line| line.contains("error.type")).count();
+    assert_eq!(of_ports, 1, "all of them are others");
     // Those that were first keep their names.
     send(&config, "host0.example");
     assert!(kept.of(OUT).contains(&"server.address=host0.example: 2".to_owned()));

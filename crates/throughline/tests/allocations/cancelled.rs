@@ -1,135 +1,54 @@
-//! Requests that are given up at every point where they can be, ten thousand of them at once: each
-//! span ends once, tells what happened, and nothing is left.
+//! Requests that are given up at every point where they can be, ten thousand of them at once, each
+//! with a request that its handler makes: every span of both ends once, tells what happened, and
+//! nothing is left.
 
+use std::collections::HashSet;
 use std::convert::Infallible;
-use std::io;
-use std::pin::{Pin, pin};
-use std::task::{Context as Task, Poll, Waker};
+use std::pin::pin;
+use std::task::{Context as Task, Waker};
 
-use axum::http::{HeaderMap, HeaderValue, Request, Response, header};
-use bytes::Bytes;
-use http_body::{Body, Frame};
-use throughline::tower::ServerLayer;
+use axum::http::{HeaderValue, Request, Response, header};
+use http_body::Body;
+use opentelemetry::trace::{Tracer, TracerProvider};
+use throughline::tower::{ClientLayer, ServerLayer};
+use throughline_testing::lineage::{Kind, Span};
 use throughline_testing::{Measurements, Recorder};
 use tower::{Layer, Service, service_fn};
 
+use super::plan::{Frames, Plan, Random, Waits};
 use super::{Decision, provider};
 
 const REQUESTS: usize = 10_000;
 
-/// As random as a test needs, and the same for the same seed.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, limit: usize) -> usize {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut number = self.0;
-        number = (number ^ (number >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        number = (number ^ (number >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        usize::try_from((number ^ (number >> 31)) % limit as u64).unwrap_or_default()
-    }
-}
-
-/// What a request is like, and how often it is polled before nobody wants it any longer.
-#[derive(Clone, Copy, Debug)]
-struct Plan {
-    /// How often its handler waits.
-    waits: usize,
-    frames: usize,
-    /// How often its body waits before each frame, and before its end.
-    pauses: usize,
-    is_call: bool,
-    is_sampled: bool,
-    polls: usize,
-}
-
-impl Plan {
-    fn new(random: &mut Random) -> Self {
-        let (waits, frames, pauses) = (random.below(4), random.below(4), random.below(3));
-        let mut plan = Plan {
-            waits,
-            frames,
-            pauses,
-            is_call: random.below(2) == 0,
-            is_sampled: random.below(4) > 0,
-            polls: 0,
-        };
-        plan.polls = random.below(plan.needs() + 2);
-        plan
-    }
-
-    /// How many polls it takes to the end of the body: one, and one more for each wait. A call's
-    /// trailers are a frame more.
-    fn needs(&self) -> usize {
-        let frames = self.frames + usize::from(self.is_call);
-        1 + self.waits + (frames + 1) * self.pauses
-    }
-
-    /// Whether it came to its end. That of a call stands in its trailers, which are the last frame.
-    fn ends(&self) -> bool {
-        let unread = if self.is_call { self.pauses } else { 0 };
-        self.polls >= self.needs() - unread
-    }
-}
-
-/// Pending so many times.
-struct Waits(usize);
-
-impl Future for Waits {
-    type Output = ();
-
-    fn poll(mut self: Pin<&mut Self>, _: &mut Task<'_>) -> Poll<()> {
-        match self.0.checked_sub(1) {
-            Some(left) => {
-                self.0 = left;
-                Poll::Pending
-            }
-            None => Poll::Ready(()),
-        }
-    }
-}
-
-struct Frames {
-    plan: Plan,
-    paused: usize,
-    sent: usize,
-}
-
-impl Body for Frames {
-    type Data = Bytes;
-    type Error = io::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        _: &mut Task<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
-        if self.paused < self.plan.pauses {
-            self.paused += 1;
-            return Poll::Pending;
-        }
-        (self.paused, self.sent) = (0, self.sent + 1);
-        let Plan { frames, is_call, .. } = self.plan;
-        Poll::Ready(if self.sent <= frames {
-            Some(Ok(Frame::data(Bytes::from_static(b"frame"))))
-        } else if is_call && self.sent == frames + 1 {
-            let status = (header::HeaderName::from_static("grpc-status"), HeaderValue::from(0));
-            Some(Ok(Frame::trailers(HeaderMap::from_iter([status]))))
-        } else {
-            None
-        })
-    }
-}
-
-async fn handle(request: Request<Plan>) -> Result<Response<Frames>, Infallible> {
+/// The other side: waits as it is told, and answers.
+async fn answer(request: Request<Plan>) -> Result<Response<Frames>, Infallible> {
     let plan = request.into_body();
-    throughline::boundary().set_attribute("waits", plan.waits as i64);
     Waits(plan.waits).await;
-    let mut response = Response::new(Frames { plan, paused: 0, sent: 0 });
+    let mut response = Response::new(Frames::new(plan));
     if plan.is_call {
         let kind = HeaderValue::from_static("application/grpc");
         response.headers_mut().insert(header::CONTENT_TYPE, kind);
     }
     Ok(response)
+}
+
+/// Asks the other side, reads its answer to the end, and then answers in the same way.
+async fn handle(
+    client: ClientLayer,
+    request: Request<Plan>,
+) -> Result<Response<Frames>, Infallible> {
+    let plan = *request.body();
+    throughline::boundary().set_attribute("waits", plan.waits as i64);
+    let path = request.uri().path();
+    let mut asked = Request::post(format!("http://stock.internal{path}")).body(plan).unwrap();
+    if plan.is_call {
+        let kind = HeaderValue::from_static("application/grpc");
+        asked.headers_mut().insert(header::CONTENT_TYPE, kind);
+    }
+    let Ok(answered) = client.layer(service_fn(answer)).call(asked).await;
+    let mut body = pin!(answered.into_body());
+    while std::future::poll_fn(|task| body.as_mut().poll_frame(task)).await.is_some() {}
+    answer(request).await
 }
 
 fn request(plan: Plan) -> Request<Plan> {
@@ -157,14 +76,45 @@ where
     while std::future::poll_fn(|task| body.as_mut().poll_frame(task)).await.is_some() {}
 }
 
+/// The layers of one service, on either side of its handler.
+struct Layers {
+    server: ServerLayer,
+    client: ClientLayer,
+}
+
+impl Layers {
+    fn new<P>(provider: &P, kept: &Measurements) -> Self
+    where
+        P: TracerProvider,
+        P::Tracer: Send + Sync + 'static,
+        <P::Tracer as Tracer>::Span: Send + Sync + 'static,
+    {
+        let server = ServerLayer::new()
+            .with_tracer_provider(provider)
+            .with_meter_provider(kept)
+            .measure_active_requests(true)
+            .measure_body_sizes(true);
+        let client = ClientLayer::new()
+            .end_with_body(true)
+            .with_tracer_provider(provider)
+            .with_meter_provider(kept)
+            .measure_active_requests(true)
+            .measure_body_sizes(true);
+        Layers { server, client }
+    }
+
+    fn exchange(&self, plan: Plan) -> impl Future<Output = ()> + use<> {
+        let client = self.client.clone();
+        let handle = move |request| handle(client.clone(), request);
+        exchange(self.server.layer(service_fn(handle)), plan)
+    }
+}
+
 /// All of them are under way before the first is given up.
-fn round(layer: &ServerLayer, plans: &[Plan]) {
+fn round(layers: &Layers, plans: &[Plan]) {
     let mut task = Task::from_waker(Waker::noop());
-    let mut running: Vec<_> = plans
-        .iter()
-        .map(|plan| (plan.polls, Box::pin(exchange(layer.layer(service_fn(handle)), *plan))))
-        .map(|(polls, exchange)| (polls, Some(exchange)))
-        .collect();
+    let mut running: Vec<_> =
+        plans.iter().map(|plan| (plan.polls, Some(Box::pin(layers.exchange(*plan))))).collect();
     while running.iter().any(|(_, exchange)| exchange.is_some()) {
         for (polls, exchange) in &mut running {
             let Some(polled) = exchange else { continue };
@@ -187,62 +137,80 @@ fn a_request_that_is_given_up_anywhere_ends_once_and_says_so() {
     let seed = std::env::var("SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(7);
     let plans = plans(seed);
     let (recorder, kept) = (Recorder::new(), Measurements::new());
-    let layer = measured(ServerLayer::new(), &kept).with_tracer_provider(&recorder.provider());
-    round(&layer, &plans);
-    assert_measured(&kept, &plans);
+    round(&Layers::new(&recorder.provider(), &kept), &plans);
     recorder.assert_all_ended();
     assert!(recorder.ended_twice().is_empty());
-    // The first poll of an exchange is what begins it.
-    let begun = |plan: &&Plan| plan.is_sampled && plan.polls > 0;
+    recorder.assert_no_orphans();
     let spans = recorder.spans();
-    assert_eq!(spans.len(), plans.iter().filter(begun).count());
-    let cancelled = |span: &&throughline_testing::lineage::Span| {
-        span.attributes.get_str("error.type") == Some("cancelled")
-    };
-    let given_up = plans.iter().filter(begun).filter(|plan| !plan.ends()).count();
-    assert_eq!(spans.iter().filter(cancelled).count(), given_up);
-    assert!(given_up > REQUESTS / 4 && given_up < REQUESTS, "{given_up} were given up");
-    let calls = spans.iter().filter(|span| span.attributes.get_str("rpc.method").is_some());
-    let told = |span: &&throughline_testing::lineage::Span| {
-        matches!(span.attributes.get_str("rpc.status_code"), Some("OK" | "CANCELLED"))
-    };
-    assert!(calls.clone().count() > 0 && calls.clone().all(|span| told(&span)));
+    let sampled: Vec<_> = plans.iter().filter(|plan| plan.is_sampled).copied().collect();
+    assert_told(&spans, Kind::Server, &sampled, Plan::ends);
+    assert_told(&spans, Kind::Client, &sampled, Plan::asks_to_the_end);
+    assert_below(&spans);
+    assert_measured(&kept, "server", "url.scheme=http", &plans, Plan::ends);
+    let stock = "server.address=stock.internal server.port=80";
+    assert_measured(&kept, "client", stock, &plans, Plan::asks_to_the_end);
 }
 
-fn measured(layer: ServerLayer, kept: &Measurements) -> ServerLayer {
-    layer.with_meter_provider(kept).measure_active_requests(true).measure_body_sizes(true)
+/// There is a span of this kind for each that was begun, and it says whether it came to its end.
+fn assert_told(spans: &[Span], kind: Kind, plans: &[Plan], ends: fn(&Plan) -> bool) {
+    let spans: Vec<_> = spans.iter().filter(|span| span.kind == kind).collect();
+    let begun: Vec<_> = plans.iter().filter(|plan| plan.begins()).collect();
+    assert_eq!(spans.len(), begun.len(), "{kind:?}");
+    let cancelled =
+        spans.iter().filter(|it| it.attributes.get_str("error.type") == Some("cancelled"));
+    let given_up = begun.iter().filter(|plan| !ends(plan)).count();
+    assert_eq!(cancelled.count(), given_up, "{kind:?}");
+    assert!(given_up > plans.len() / 8 && given_up < plans.len(), "{given_up} were given up");
+    let calls = spans.iter().filter(|span| span.attributes.get_str("rpc.method").is_some());
+    let told = |span: &&&Span| {
+        matches!(span.attributes.get_str("rpc.status_code"), Some("OK" | "CANCELLED"))
+    };
+    assert_eq!(calls.clone().filter(told).count(), calls.clone().count());
+    assert_eq!(calls.count(), begun.iter().filter(|plan| plan.is_call).count());
+}
+
+/// Each request has one that its handler has made, in its own trace.
+fn assert_below(spans: &[Span]) {
+    let of = |kind| spans.iter().filter(move |span: &&Span| span.kind == kind);
+    let servers: HashSet<_> = of(Kind::Server).map(|span| span.span_id).collect();
+    let parents: HashSet<_> = of(Kind::Client).filter_map(|span| span.parent).collect();
+    assert_eq!(parents, servers);
 }
 
 /// Each of them once, sampled or not, and none is active any longer.
-fn assert_measured(kept: &Measurements, plans: &[Plan]) {
+fn assert_measured(
+    kept: &Measurements,
+    side: &str,
+    labels: &str,
+    plans: &[Plan],
+    ends: fn(&Plan) -> bool,
+) {
     let count = |metric: &str, with: &str| -> usize {
         let lines = kept.of(metric);
         let lines = lines.iter().filter(|line| line.contains(with));
         lines.map(|line| line.rsplit_once(": ").unwrap().1.parse::<usize>().unwrap()).sum()
     };
-    let begun = |is_call| {
-        let begun = plans.iter().filter(move |plan| plan.polls > 0 && plan.is_call == is_call);
-        (begun.clone().count(), begun.filter(|plan| !plan.ends()).count())
-    };
-    for (is_call, metric) in
-        [(false, "http.server.request.duration"), (true, "rpc.server.call.duration")]
-    {
-        let found = (count(metric, ""), count(metric, "error.type=cancelled"));
-        assert_eq!(found, begun(is_call), "{metric}: {:?}", kept.of(metric));
+    for (is_call, metric) in [
+        (false, format!("http.{side}.request.duration")),
+        (true, format!("rpc.{side}.call.duration")),
+    ] {
+        let begun = plans.iter().filter(|plan| plan.begins() && plan.is_call == is_call);
+        let found = (count(&metric, ""), count(&metric, "error.type=cancelled"));
+        let expected = (begun.clone().count(), begun.filter(|plan| !ends(plan)).count());
+        assert_eq!(found, expected, "{metric}: {:?}", kept.of(&metric));
     }
-    let active = ["http.request.method=POST url.scheme=http: 0"];
-    assert_eq!(kept.of("http.server.active_requests"), active);
+    let active = [format!("http.request.method=POST {labels}: 0")];
+    assert_eq!(kept.of(&format!("http.{side}.active_requests")), active);
 }
 
 #[test]
 fn requests_that_are_given_up_leave_nothing() {
     let plans = plans(11);
     let (provider, ended) = provider(Decision::Sampled);
-    let kept = Measurements::new();
-    let layer = measured(ServerLayer::new(), &kept).with_tracer_provider(&provider);
-    round(&layer, &plans);
+    let layers = Layers::new(&provider, &Measurements::new());
+    round(&layers, &plans);
     let before = ended.0.load(std::sync::atomic::Ordering::Relaxed);
-    let measured = allocation_counter::measure(|| round(&layer, &plans));
+    let measured = allocation_counter::measure(|| round(&layers, &plans));
     assert!(ended.0.load(std::sync::atomic::Ordering::Relaxed) >= 2 * before);
     assert!(measured.bytes_max > 1 << 20, "they were not under way at once: {measured:?}");
     assert!(measured.bytes_current.abs() <= 64 << 10, "{measured:?}");

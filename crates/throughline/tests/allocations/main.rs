@@ -8,6 +8,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod cancelled;
+mod plan;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -5,21 +5,18 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::task::{Context as Task, Poll};
-use std::time::Duration;
 
 use opentelemetry::Context;
 use opentelemetry::trace::{TraceContextExt, TraceId};
-use throughline_testing::{Measurements, Recorder};
-use throughline_tonic::{ClientLayer, ServerLayer};
-use tokio_stream::wrappers::TcpListenerStream;
+use tokio::sync::Notify;
 use tokio_stream::{Stream, StreamExt};
 use tonic::body::Body;
+use tonic::codec::CompressionEncoding::Gzip;
 use tonic::codegen::http;
 use tonic::server::{Grpc, NamedService};
-use tonic::transport::{Endpoint, Server};
 use tonic::{Code, Request, Response, Status, Streaming};
 use tonic_prost::ProstCodec;
-use tower::{Layer, Service};
+use tower::Service;
 
 /// What is said, and what comes back.
 #[derive(Clone, PartialEq, prost::Message)]
@@ -39,6 +36,10 @@ pub(crate) type Texts = Pin<Box<dyn Stream<Item = Result<Text, Status>> + Send>>
 pub(crate) struct Echo {
     /// In which traces its methods ran.
     pub(crate) ran_in: Arc<Mutex<Vec<TraceId>>>,
+    /// Told when a method begins to hang.
+    pub(crate) hangs: Arc<Notify>,
+    /// Whether it packs what it says, and unpacks what it is told.
+    pub(crate) packs: bool,
 }
 
 impl Echo {
@@ -57,7 +58,10 @@ impl Echo {
         }
         match &*said.text {
             "panic" => panic!("as told"),
-            "hang" => std::future::pending().await,
+            "hang" => {
+                self.hangs.notify_one();
+                std::future::pending().await
+            }
             "explain" => {
                 throughline_tonic::boundary().fail(&std::io::Error::other("the disk is full"));
                 Err(Status::internal("sorry"))
@@ -139,6 +143,9 @@ mod methods {
         request: http::Request<Body>,
     ) -> Result<http::Response<Body>, Infallible> {
         let mut grpc = Grpc::new(ProstCodec::<Text, Text>::default());
+        if echo.packs {
+            grpc = grpc.accept_compressed(Gzip).send_compressed(Gzip);
+        }
         Ok(match request.uri().path() {
             "/test.v1.Echo/Unary" => grpc.unary(unary(echo), request).await,
             "/test.v1.Echo/ServerStream" => {
@@ -221,70 +228,5 @@ impl Client {
         let path = Self::path("/test.v1.Echo/BothStream");
         let said = Request::new(tokio_stream::iter(said));
         self.0.streaming(said, path, ProstCodec::default()).await
-    }
-}
-
-/// A server on a socket, a client of it, and the spans of both.
-pub(crate) struct Rig {
-    pub(crate) recorder: Recorder,
-    pub(crate) kept: Measurements,
-    pub(crate) client: Client,
-    pub(crate) echo: Echo,
-    pub(crate) port: u16,
-}
-
-impl Rig {
-    /// Of a server whose methods are listed: what it has answered before is no matter then.
-    pub(crate) async fn new() -> Self {
-        let methods = ["Unary", "ServerStream", "ClientStream", "BothStream"];
-        let methods = methods.map(|method| format!("test.v1.Echo/{method}"));
-        Rig::with(|layer| layer.methods(methods), |server| server).await
-    }
-
-    pub(crate) async fn with(
-        layer: impl FnOnce(ServerLayer) -> ServerLayer,
-        server: impl FnOnce(Server) -> Server,
-    ) -> Self {
-        let (recorder, kept) = (Recorder::new(), Measurements::new());
-        let echo = Echo::default();
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
-        let port = listener.local_addr().expect("an address").port();
-        let layer = layer(ServerLayer::new().with_tracer_provider(&recorder.provider()))
-            .with_meter_provider(&kept);
-        let serve = server(Server::builder())
-            .layer(layer)
-            .add_service(echo.clone())
-            .serve_with_incoming(TcpListenerStream::new(listener));
-        #[expect(clippy::disallowed_methods, reason = "a server of no trace")]
-        tokio::spawn(serve);
-        let endpoint = Endpoint::from_shared(format!("http://127.0.0.1:{port}")).expect("a URI");
-        let channel = endpoint.connect_lazy();
-        let layer = ClientLayer::for_endpoint(&endpoint)
-            .with_tracer_provider(&recorder.provider())
-            .with_meter_provider(&kept);
-        let client = Client(tonic::client::Grpc::new(layer.layer(channel)));
-        Rig { recorder, kept, client, echo, port }
-    }
-
-    /// A channel to another port of this machine.
-    pub(crate) fn channel_to(&self, port: u16) -> throughline_tonic::Channel {
-        let endpoint = Endpoint::from_shared(format!("http://127.0.0.1:{port}")).expect("a URI");
-        let layer = ClientLayer::for_endpoint(&endpoint);
-        let layer = layer.with_tracer_provider(&self.recorder.provider());
-        layer.layer(endpoint.connect_lazy())
-    }
-
-    /// A channel to the same server that carries nothing: its spans go nowhere, and nothing is
-    /// injected.
-    pub(crate) fn untraced(&self) -> throughline_tonic::Channel {
-        let endpoint = Endpoint::from_shared(format!("http://127.0.0.1:{}", self.port));
-        let layer = ClientLayer::new().propagate_to(|_| throughline_tonic::Propagate::Nothing);
-        layer.layer(endpoint.expect("a URI").connect_lazy())
-    }
-
-    /// The tree, once every span has ended.
-    pub(crate) async fn assert_tree(&self, expected: &str) {
-        self.recorder.wait_all_ended(Duration::from_secs(10)).await.expect("an end");
-        self.recorder.assert_tree(expected);
     }
 }

@@ -4,3 +4,6 @@
 
 mod calls;
 mod echo;
+mod ends;
+mod rig;
+mod wire;

@@ -99,6 +99,10 @@ impl<B: Body> Body for ResponseBody<B> {
                     heard(frame, is_over, this.rest, span);
                 }
                 _ if is_over => span.finish(end_of(*status, *exchange)),
+                // The last frame there is: a server that has sent it asks for no end.
+                Some(Ok(frame)) if frame.is_trailers() => {
+                    span.finish(end_of(*status, *exchange));
+                }
                 Some(Ok(frame)) if *left != UNKNOWN => {
                     let sent = frame.data_ref().map_or(0, |data| data.remaining() as u64);
                     *left = left.saturating_sub(sent);

@@ -41,7 +41,7 @@ pub(super) fn describe<F: Framework, B>(
     let host = authority(request, headers.host);
     let user_agent = headers.user_agent.and_then(shared_str);
     let path = StringValue::from(uri.path().to_owned());
-    let query = uri.query().map(|query| StringValue::from(redact_query(query).into_owned()));
+    let query = uri.query().and_then(|query| told_query(query, more));
     let peer = F::peer(extensions).map(told);
     let original =
         method.is_other().then(|| StringValue::from(request.method().as_str().to_owned()));
@@ -77,6 +77,14 @@ pub(super) fn describe<F: Framework, B>(
         add(more, semconv::HTTP_REQUEST_HEADER, request, &mut span);
     }
     span
+}
+
+#[inline]
+fn told_query(query: &str, more: Option<&Arc<More>>) -> Option<StringValue> {
+    let query = redact_query(query);
+    let rewritten = more.and_then(|more| more.rewrite.as_ref()?(&query));
+    let query = rewritten.unwrap_or_else(|| query.into_owned());
+    (!query.is_empty()).then(|| StringValue::from(query))
 }
 
 #[inline]
@@ -154,7 +162,7 @@ pub(super) fn called<F: Framework, B>(
         false if listed.is_some() => None,
         false => rpc::method(path, Side::Server).map(Cow::Borrowed),
     };
-    *exchange = Exchange::Answered;
+    *exchange = Exchange::Answered { is_known: method.is_some() };
     if method.is_none() {
         let route = F::route(request.extensions());
         let asked = semantics::method(request.method());

@@ -1,5 +1,6 @@
 //! How an exchange ends, of each kind: what its response says, and where.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
@@ -19,8 +20,8 @@ pub(crate) enum Exchange {
     Served { is_head: bool },
     /// An HTTP request that goes out. Its span ends with the head of the response, or with its body.
     Sent { ends_with_body: bool, is_head: bool },
-    /// A gRPC call that came in.
-    Answered,
+    /// A gRPC call that came in, of a method that there is, as far as is known by then.
+    Answered { is_known: bool },
     /// A gRPC call that goes out.
     Called,
 }
@@ -39,7 +40,7 @@ pub(super) const UNKNOWN: u64 = u64::MAX;
 impl Exchange {
     #[inline]
     pub(super) fn is_rpc(self) -> bool {
-        matches!(self, Exchange::Answered | Exchange::Called)
+        matches!(self, Exchange::Answered { .. } | Exchange::Called)
     }
 
     #[inline]
@@ -58,11 +59,12 @@ impl Exchange {
     }
 
     /// What it is of once its response is there: whoever asks for a call where there are none gets
-    /// an answer of HTTP, and is told of as any other request.
+    /// an answer of HTTP, and is told of as any other request. A method that there is stays one,
+    /// whoever answers for it.
     #[inline]
     fn once_answered<B>(self, response: &Response<B>) -> Self {
         match self {
-            Exchange::Answered if !is_grpc(response.headers()) => {
+            Exchange::Answered { is_known: false } if !is_grpc(response.headers()) => {
                 Exchange::Served { is_head: false }
             }
             _ => self,
@@ -74,7 +76,12 @@ impl Exchange {
     pub(crate) fn answered<B: Body>(self, response: &Response<B>, span: &mut BoundarySpan) -> Rest {
         let exchange = self.once_answered(response);
         let left = match exchange {
-            _ if !span.is_observed() => UNKNOWN,
+            _ if !span.is_observed() => {
+                if response.status().is_server_error() {
+                    exchange.tell_why(response, span);
+                }
+                UNKNOWN
+            }
             Exchange::Served { is_head } => exchange.told(response, is_head, span),
             _ => exchange.answered_otherwise(response, span),
         };
@@ -95,10 +102,15 @@ impl Exchange {
                 }
                 left
             }
-            Exchange::Answered | Exchange::Called => {
-                // A proxy that answers itself knows no gRPC.
+            Exchange::Answered { .. } | Exchange::Called => {
+                // A proxy that answers itself, or a layer, knows no gRPC. This is what a client makes
+                // of it.
                 let of_proxy = || {
-                    (status != StatusCode::OK && self.is_client()).then(|| Code::of_http(status))
+                    let is_of_http = match self {
+                        Exchange::Called => status != StatusCode::OK,
+                        _ => !is_grpc(response.headers()),
+                    };
+                    is_of_http.then(|| Code::of_http(status))
                 };
                 let code = Code::of(response.headers()).or_else(of_proxy);
                 if code.is_some_and(|code| code != Code::Ok) {
@@ -192,8 +204,12 @@ impl Asked {
         span.tell(semconv::URL_SCHEME, self.scheme);
         match self.route {
             Some(Route { name, route }) => {
+                // Somebody may take paths for routes: only those of a router are few.
+                if let (Cow::Borrowed(_), Some(measure)) = (&name, span.measure()) {
+                    measure.tell(semconv::HTTP_ROUTE, route.clone());
+                }
                 span.set_name(name);
-                span.tell(semconv::HTTP_ROUTE, route);
+                span.set_attribute(semconv::HTTP_ROUTE, route);
             }
             None => span.set_name("POST"),
         }
@@ -201,12 +217,17 @@ impl Asked {
 }
 
 impl Aside {
+    pub(super) fn of(more: &Arc<More>) -> Self {
+        Aside { more: Some(Arc::clone(more)), asked: None }
+    }
+
     #[cold]
+    #[inline(never)]
     pub(super) fn on_head<B>(
         self,
         exchange: Exchange,
         mut response: Response<B>,
-        span: &BoundarySpan,
+        span: &mut BoundarySpan,
     ) -> Response<B> {
         let Aside { more, asked } = self;
         if let Some(asked) = asked {
@@ -214,7 +235,10 @@ impl Aside {
         }
         if let Some(more) = more {
             let is_rpc = exchange.once_answered(&response).is_rpc();
+            // In the span, which is told of a panic in a hook.
+            let entered = span.entered();
             more.on_head(&mut response, span, is_rpc);
+            span.exit(entered);
         }
         response
     }

@@ -79,15 +79,20 @@ fn answer<B: Body, E>(
 ) -> Result<Response<ResponseBody<B>>, E> {
     let response = match (result, aside) {
         (Ok(response), None) => response,
-        (Ok(response), Some(aside)) => aside.on_head(exchange, response, &span),
+        (Ok(response), Some(aside)) => aside.on_head(exchange, response, &mut span),
         (Err(error), aside) => {
-            if let Some(aside) = aside {
-                aside.left(&span);
-            }
-            span.end(End::failed_with::<E>());
+            unanswered::<E>(aside, span);
             return Err(error);
         }
     };
     let rest = exchange.answered(&response, &mut span);
     Ok(response.map(|body| ResponseBody::new(body, span, rest)))
+}
+
+#[cold]
+fn unanswered<E>(aside: Option<Box<Aside>>, span: BoundarySpan) {
+    if let Some(aside) = aside {
+        aside.left(&span);
+    }
+    span.end(End::failed_with::<E>());
 }

@@ -173,6 +173,27 @@ impl<F: Framework> HttpServerLayer<F> {
         self.tell(|more| more.response_headers.allow(names))
     }
 
+    /// Rewrites the query of a request, `url.query`, before it is told: it is called with the query as
+    /// it would be, secrets of the known keys redacted. `None` leaves it so, and an empty text leaves
+    /// it out. Of gRPC there is none.
+    ///
+    /// ```
+    /// use throughline_tower::ServerLayer;
+    ///
+    /// // Nobody's search terms.
+    /// let layer = ServerLayer::new().rewrite_query(|query| {
+    ///     query.starts_with("q=").then(|| "q=REDACTED".to_owned())
+    /// });
+    /// # drop(layer);
+    /// ```
+    #[must_use]
+    pub fn rewrite_query(
+        self,
+        rewrite: impl Fn(&str) -> Option<String> + Send + Sync + 'static,
+    ) -> Self {
+        self.tell(|more| more.rewrite = Some(Arc::new(rewrite)))
+    }
+
     /// Tells the address of the caller, `client.address`, by what this many proxies of one's own
     /// have written into `Forwarded` or `X-Forwarded-For`, and by neither where they differ; by the
     /// connection unless told otherwise.

@@ -6,10 +6,8 @@ use std::sync::Arc;
 
 use http::{Extensions, HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode};
 use opentelemetry::trace::TraceContextExt;
-use opentelemetry::{Array, Key, StringValue, Value};
-use throughline_core::http::is_secret_header;
-use throughline_core::semconv::{self, replaced};
-use throughline_core::{Boundary, BoundarySpan, Description, stability};
+use throughline_core::http::{Captured, Rewrite};
+use throughline_core::{Boundary, BoundarySpan, semconv};
 
 use super::Framework;
 use super::settings::{Decides, RequestInfo};
@@ -51,7 +49,7 @@ impl fmt::Debug for ResponseInfo<'_> {
 type OnRequest = Arc<dyn Fn(&Boundary, &RequestInfo<'_>) + Send + Sync>;
 type OnResponse = Arc<dyn Fn(&Boundary, &ResponseInfo<'_>) + Send + Sync>;
 
-/// See the setters of the layer.
+/// See the setters of the layers, of which a client's has fewer.
 #[derive(Clone, Default)]
 pub(crate) struct More {
     pub(super) filter: Option<Decides<bool>>,
@@ -62,6 +60,8 @@ pub(crate) struct More {
     pub(super) trace_id_header: Option<HeaderName>,
     pub(super) trusted_proxies: usize,
     pub(super) methods: Option<HashSet<String>>,
+    /// The query of a request that came in, the URL of one that goes out.
+    pub(super) rewrite: Option<Arc<Rewrite>>,
 }
 
 impl fmt::Debug for More {
@@ -88,11 +88,7 @@ impl More {
         if span.is_recording() {
             let prefix =
                 if rpc { semconv::RPC_RESPONSE_HEADER } else { semconv::HTTP_RESPONSE_HEADER };
-            for prefix in prefixes(prefix) {
-                for (key, value) in self.response_headers.of(prefix, response.headers()) {
-                    span.add(key, value);
-                }
-            }
+            self.response_headers.tell(prefix, response.headers(), span);
         }
         if let (Some(on_response), Some(handle)) = (&self.on_response, recorded(span)) {
             let (status, headers) = (response.status(), response.headers());
@@ -114,63 +110,4 @@ impl More {
 
 fn recorded(span: &BoundarySpan) -> Option<Boundary> {
     if span.is_recording() { span.handle() } else { None }
-}
-
-/// What the names of headers are appended to, the older one too where that is wanted.
-fn prefixes(prefix: &'static str) -> impl Iterator<Item = &'static str> {
-    let older = match prefix {
-        semconv::RPC_REQUEST_HEADER => Some(replaced::RPC_REQUEST_METADATA),
-        semconv::RPC_RESPONSE_HEADER => Some(replaced::RPC_RESPONSE_METADATA),
-        _ => None,
-    };
-    std::iter::once(prefix).chain(older.filter(|_| stability::tells_old_rpc()))
-}
-
-/// Headers that are recorded.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Captured(Vec<HeaderName>);
-
-impl Captured {
-    pub(super) fn allow(&mut self, names: impl IntoIterator<Item = HeaderName>) {
-        for name in names {
-            if is_secret_header(&name) {
-                tracing::warn!(
-                    target: "throughline",
-                    "the header {name} is not recorded: it holds what nobody may read in a trace"
-                );
-            } else if !self.0.contains(&name) {
-                self.0.push(name);
-            }
-        }
-    }
-
-    pub(super) fn describe(
-        &self,
-        prefix: &'static str,
-        headers: &HeaderMap,
-        span: &mut Description,
-    ) {
-        for prefix in prefixes(prefix) {
-            for (key, value) in self.of(prefix, headers) {
-                span.add(key, value);
-            }
-        }
-    }
-
-    fn of<'a>(
-        &'a self,
-        prefix: &'a str,
-        headers: &'a HeaderMap,
-    ) -> impl Iterator<Item = (Key, Value)> + 'a {
-        self.0.iter().filter_map(move |name| {
-            // A program may mark as sensitive what its name doesn't show.
-            let values = headers.get_all(name).iter().filter(|value| !value.is_sensitive());
-            let values = values.map(|value| {
-                StringValue::from(String::from_utf8_lossy(value.as_bytes()).into_owned())
-            });
-            let values: Vec<_> = values.collect();
-            let key = || Key::from(format!("{prefix}.{name}"));
-            (!values.is_empty()).then(|| (key(), Value::Array(Array::String(values))))
-        })
-    }
 }

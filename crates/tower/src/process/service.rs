@@ -97,7 +97,10 @@ where
             }
         };
         if let Some(more) = more {
+            // In the span, which is told of a panic there.
+            let entered = span.entered();
             more.on_request(&span, &RequestInfo::new::<F, _>(&request));
+            span.exit(entered);
             let aside: &mut Box<Aside> = aside.get_or_insert_default();
             aside.more = Some(Arc::clone(more));
         }

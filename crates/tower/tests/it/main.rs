@@ -3,9 +3,14 @@
 #![allow(clippy::expect_used, clippy::panic, clippy::let_underscore_must_use)]
 
 mod bodies;
+mod chains;
 mod client;
 mod config;
 mod layers;
+mod legacy;
+mod limits;
 mod metrics;
 mod more;
+mod shop;
 mod spans;
+mod wire;

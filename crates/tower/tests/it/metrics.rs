@@ -18,13 +18,13 @@ use tower::{Layer, ServiceBuilder, ServiceExt, service_fn};
 
 const DURATION: &str = "http.server.request.duration";
 const ACTIVE: &str = "http.server.active_requests";
-const OUT: &str = "http.client.request.duration";
+pub(crate) const OUT: &str = "http.client.request.duration";
 
-const SAMPLED: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+pub(crate) const SAMPLED: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 const UNSAMPLED: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00";
 
 /// Every way in which a request may be recorded, or not.
-fn recorders() -> [(&'static str, &'static str, Recorder); 4] {
+pub(crate) fn recorders() -> [(&'static str, &'static str, Recorder); 4] {
     let drops = Recorder::with_sampler(Sampler::AlwaysOff);
     [
         ("sampled", SAMPLED, Recorder::new()),
@@ -36,10 +36,10 @@ fn recorders() -> [(&'static str, &'static str, Recorder); 4] {
 
 /// A framework that takes the route from an extension.
 #[derive(Clone, Copy, Debug)]
-enum Told {}
+pub(crate) enum Told {}
 
 #[derive(Clone)]
-struct Route(&'static str);
+pub(crate) struct Route(pub(crate) &'static str);
 
 impl Framework for Told {
     fn route(extensions: &Extensions) -> Option<&str> {
@@ -51,14 +51,17 @@ impl Framework for Told {
     }
 }
 
-fn measured<F: Framework>(recorder: &Recorder, kept: &Measurements) -> HttpServerLayer<F> {
+pub(crate) fn measured<F: Framework>(
+    recorder: &Recorder,
+    kept: &Measurements,
+) -> HttpServerLayer<F> {
     HttpServerLayer::<F>::new()
         .with_tracer_provider(&recorder.provider())
         .measure_active_requests(true)
         .with_meter_provider(kept)
 }
 
-fn request(traceparent: &str) -> Request<()> {
+pub(crate) fn request(traceparent: &str) -> Request<()> {
     let mut request = Request::get("/orders/42?page=1").body(()).expect("a request");
     if let Ok(value) = HeaderValue::from_str(traceparent)
         && !traceparent.is_empty()
@@ -69,9 +72,9 @@ fn request(traceparent: &str) -> Request<()> {
     request
 }
 
-type Answer = Result<Response<Full<Bytes>>, io::Error>;
+pub(crate) type Answer = Result<Response<Full<Bytes>>, io::Error>;
 
-fn status(status: StatusCode) -> Answer {
+pub(crate) fn status(status: StatusCode) -> Answer {
     let mut response = Response::new(Full::from("done"));
     *response.status_mut() = status;
     Ok(response)
@@ -290,7 +293,7 @@ fn trailers(status: &'static str) -> HeaderMap {
     )])
 }
 
-fn call(traceparent: &str, method: &str) -> Request<()> {
+pub(crate) fn call(traceparent: &str, method: &str) -> Request<()> {
     let mut request = request(traceparent);
     *request.method_mut() = http::Method::POST;
     *request.uri_mut() = format!("http://orders.internal:8443/{method}").parse().expect("a URI");

@@ -27,8 +27,8 @@
 //! - Signatures and permissions aren't checked, nothing is encrypted, and nothing is kept on disk. All
 //!   queues are of one account, 000000000000, and of us-east-1.
 //! - It is kinder than AWS in what is left to chance there: a receive finds all that is there, messages
-//!   come in the order in which they were sent, counts are exact, and nothing comes twice unless a
-//!   fault makes it.
+//!   come in the order in which they were sent, counts are exact, nothing comes twice unless a
+//!   fault makes it, and a poll whose caller has gone takes nothing ([`Fault::CloseAfter`] does).
 //! - It knows the operations of [`Operation`] and no others, of the attributes of a queue those about
 //!   time, size, order and dead letters, and no `ReceiveRequestAttemptId`. What it doesn't know it
 //!   refuses, and doesn't ignore.

@@ -114,7 +114,7 @@ impl Memory {
             Hangs => Duration::from_millis(5),
             LeavesTheSpanOpen | RecordsNothing if self.done.load(Relaxed) => Duration::ZERO,
             Nothing => Duration::from_secs(10),
-            _ => Duration::from_millis(300),
+            _ => Duration::from_secs(1),
         }
     }
 }

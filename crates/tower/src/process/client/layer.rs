@@ -1,14 +1,15 @@
 use std::fmt;
 use std::sync::Arc;
 
-use http::Uri;
 use http::uri::Authority;
+use http::{HeaderName, Uri};
 use throughline_core::http::Host;
 use throughline_core::{Config, Propagate};
 use tower_layer::Layer;
 
 use super::ClientService;
 use super::describe::server;
+use crate::process::{More, RequestInfo};
 
 /// A layer that carries the trace out of any tower client of HTTP: hyper-util's, tonic's channel, a
 /// proxy's.
@@ -37,6 +38,7 @@ pub(super) struct Settings {
     pub(super) propagate_to: Option<Decides>,
     pub(super) target: Option<Target>,
     pub(super) ends_with_body: bool,
+    pub(super) more: Option<Arc<More>>,
 }
 
 impl fmt::Debug for Settings {
@@ -61,7 +63,13 @@ impl ClientLayer {
     #[must_use]
     pub fn new() -> Self {
         let config = Config::new(env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"));
-        let settings = Settings { config, propagate_to: None, target: None, ends_with_body: false };
+        let settings = Settings {
+            config,
+            propagate_to: None,
+            target: None,
+            ends_with_body: false,
+            more: None,
+        };
         ClientLayer { settings: Arc::new(settings) }
     }
 
@@ -72,11 +80,9 @@ impl ClientLayer {
     }
 
     fn map(self, change: impl FnOnce(Config) -> Config) -> Self {
-        let Settings { config, propagate_to, target, ends_with_body } =
-            Arc::unwrap_or_clone(self.settings);
-        let config = change(config);
-        let settings = Settings { config, propagate_to, target, ends_with_body };
-        ClientLayer { settings: Arc::new(settings) }
+        let settings = Arc::unwrap_or_clone(self.settings);
+        let config = change(settings.config);
+        ClientLayer { settings: Arc::new(Settings { config, ..settings }) }
     }
 
     /// Where requests go whose URI doesn't tell: a channel adds that later. It is told as
@@ -89,6 +95,62 @@ impl ClientLayer {
             Target { host, origin: format!("{scheme}://{authority}") }
         });
         self.change(|settings| settings.target = target)
+    }
+
+    fn tell(self, change: impl FnOnce(&mut More)) -> Self {
+        self.change(|settings| {
+            let mut more = settings.more.take().map(Arc::unwrap_or_clone).unwrap_or_default();
+            change(&mut more);
+            settings.more = Some(Arc::new(more));
+        })
+    }
+
+    /// Records only the requests of which `wanted` is true. The others carry the context that is
+    /// current: what is done for them stands under the caller's span.
+    ///
+    /// ```
+    /// use throughline_tower::ClientLayer;
+    ///
+    /// let layer = ClientLayer::new().filter(|request| request.uri().path() != "/health");
+    /// # drop(layer);
+    /// ```
+    #[must_use]
+    pub fn filter(self, wanted: impl Fn(&RequestInfo<'_>) -> bool + Send + Sync + 'static) -> Self {
+        self.tell(|more| more.filter = Some(Arc::new(wanted)))
+    }
+
+    /// Records these headers of requests, as `http.request.header.<name>`, of calls as
+    /// `rpc.request.header.<name>`; none unless told otherwise. Those that hold credentials are
+    /// refused with a warning.
+    #[must_use]
+    pub fn capture_request_headers(self, names: impl IntoIterator<Item = HeaderName>) -> Self {
+        self.tell(|more| more.request_headers.allow(names))
+    }
+
+    /// The same for headers of responses.
+    #[must_use]
+    pub fn capture_response_headers(self, names: impl IntoIterator<Item = HeaderName>) -> Self {
+        self.tell(|more| more.response_headers.allow(names))
+    }
+
+    /// Rewrites the URL of a request, `url.full`, before it is told: it is called with the URL as it
+    /// would be, secrets redacted. `None` leaves it so, and an empty text leaves it out. It is not
+    /// asked for calls of gRPC, which tell no URL.
+    #[must_use]
+    pub fn rewrite_url(
+        self,
+        rewrite: impl Fn(&str) -> Option<String> + Send + Sync + 'static,
+    ) -> Self {
+        self.tell(|more| more.rewrite = Some(Arc::new(rewrite)))
+    }
+
+    /// Names the methods of gRPC that there are, `orders.v1.Orders/Place`: others have the method
+    /// `_OTHER`. For a proxy, whose callers may make up what they call; what a client calls is
+    /// otherwise written in its program, and told.
+    #[must_use]
+    pub fn methods(self, names: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        let names = names.into_iter().map(Into::into);
+        self.tell(|more| more.methods.get_or_insert_default().extend(names))
     }
 
     /// Ends the span of a request with the body of its response; with its head unless told

@@ -1,15 +1,16 @@
 //! What is measured of a request that goes out, and by which labels.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use http::Request;
 use throughline_core::http::method;
 use throughline_core::metrics::{Measure, Operation};
-use throughline_core::rpc::{self, Side};
-use throughline_core::{BoundarySpan, Config, semconv};
+use throughline_core::{BoundarySpan, Config, rpc, semconv};
 
-use super::describe::server;
+use super::describe::{called, server};
 use super::layer::Target;
+use crate::process::More;
 use crate::process::describe::is_call;
 use crate::process::exchange::{Exchange, content_length};
 
@@ -23,11 +24,12 @@ pub(super) fn measure<B>(
     config: &Config,
     request: &mut Request<B>,
     target: Option<&Target>,
+    more: Option<&Arc<More>>,
     exchange: &mut Exchange,
     span: &mut BoundarySpan,
 ) {
-    let is_measured = |Sent(outer): &Sent| !outer.has_ended();
-    if span.is_joined() || request.extensions().get().is_some_and(is_measured) {
+    let is_measured = |Sent(outer): &Sent| outer.is_current();
+    if request.extensions().get().is_some_and(is_measured) {
         return;
     }
     let host = server(request.uri()).or_else(|| target.map(|target| target.host.clone()));
@@ -39,8 +41,8 @@ pub(super) fn measure<B>(
     };
     let measure = config.measure(operation, |labels| {
         if exchange.is_rpc() {
-            let method: Cow<'static, str> = rpc::keep(request.uri().path(), Side::Client);
-            rpc::label(Some(method), labels);
+            let method = called(request.uri().path(), more);
+            rpc::label(Some(method.unwrap_or(Cow::Borrowed(semconv::OTHER))), labels);
         } else {
             labels.set(semconv::HTTP_REQUEST_METHOD, method(request.method()).attribute);
         }

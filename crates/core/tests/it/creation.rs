@@ -1,0 +1,57 @@
+//! Contexts that a message was created in, before anybody sends it.
+
+use opentelemetry::Context;
+use opentelemetry::trace::{SpanKind, TraceContextExt};
+use throughline_core::{Description, Format, Formats, Trust};
+
+use crate::span::bench;
+
+const CREATED: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+
+fn headers(traceparents: &[&str]) -> Vec<(String, String)> {
+    traceparents.iter().map(|value| ("traceparent".to_owned(), (*value).to_owned())).collect()
+}
+
+#[test]
+fn what_was_put_there_on_purpose_is_told_from_what_was_copied() {
+    let config = bench().config;
+    let is_created = |traceparents: &[&str]| {
+        let created = config.creation_context(&headers(traceparents));
+        created.is_some_and(|created| created.span().span_context().is_remote())
+    };
+    assert!(is_created(&[CREATED]));
+    assert!(!is_created(&[]) && !is_created(&["00-nonsense"]) && !is_created(&[CREATED, CREATED]));
+    // Handled, sampled or not, it is what came, and is to be replaced.
+    for came in [CREATED.to_owned(), CREATED.replace("-01", "-00")] {
+        let extraction = config.extract(&headers(&[&came]));
+        let describe = || Description::new("process", 1);
+        let mut span = config.receive(extraction, SpanKind::Consumer, describe);
+        span.enter(|| {
+            assert!(!is_created(&[&came]), "{came}");
+            // Below other spans as well.
+            let mut inner = config.send(SpanKind::Client, || Description::new("call", 1));
+            inner.enter(|| assert!(!is_created(&[&came]), "{came}"));
+            let other = CREATED.replace("b7ad", "b7ae");
+            assert!(is_created(&[&other]), "what was created for another message");
+        });
+    }
+    let formats = config.clone().with_propagator(Formats::new([Format::B3, Format::TraceContext]));
+    assert!(formats.creation_context(&headers(&[CREATED])).is_some());
+}
+
+#[test]
+fn who_links_instead_of_continuing_gets_the_sender_unless_he_is_ignored() {
+    let config = bench().config;
+    let link = |trust| {
+        let extraction = config.clone().trust(trust).extract(&headers(&[CREATED]));
+        extraction.to_link().map(|sender| sender.span_id().to_string())
+    };
+    let sender = Some("b7ad6b7169203331".to_owned());
+    assert_eq!((link(Trust::Continue), link(Trust::Link)), (sender.clone(), sender));
+    assert_eq!(link(Trust::Ignore), None);
+    let absent = config.extract(&headers(&[]));
+    assert!(absent.to_link().is_none() && absent.lacks_context());
+    let span =
+        config.start_under(Context::new(), SpanKind::Consumer, || Description::new("batch", 1));
+    assert!(!span.context().span().span_context().is_remote());
+}

@@ -1,0 +1,67 @@
+//! The end of a runner, and what it does while it can't receive.
+
+use std::convert::Infallible;
+use std::pin::{Pin, pin};
+use std::time::Duration;
+
+use tokio::task::JoinSet;
+use tokio::time::{Instant, Sleep};
+
+use super::{Hooks, StreamConsumer};
+use crate::error::Failed;
+use crate::process::Source;
+
+/// How long what runs may take to end when a runner stops, unless told otherwise.
+pub(super) const DRAIN: Duration = Duration::from_secs(30);
+
+/// How long a consumer may take to close, at least.
+const CLOSE: Duration = Duration::from_secs(5);
+
+/// There is no room for messages. If that lasts, somebody has to poll all the same.
+pub(super) async fn rest(source: &dyn Source, mut patience: Pin<&mut Sleep>) -> Infallible {
+    patience.as_mut().reset(Instant::now() + source.patience());
+    patience.await;
+    source.rest().await
+}
+
+/// Lets what runs come to its end, within the deadline. The first that failed by that, as `failed`
+/// says of each.
+pub(super) async fn finish<T: 'static>(
+    mut tasks: JoinSet<T>,
+    source: &dyn Source,
+    deadline: Duration,
+    failed: impl Fn(T) -> Option<Failed>,
+) -> Option<Failed> {
+    let mut first = None;
+    let finished = async {
+        while let Some(done) = tasks.join_next().await {
+            if let Some(failed) = done.ok().and_then(&failed) {
+                first.get_or_insert(failed);
+            }
+        }
+    };
+    let patience = pin!(tokio::time::sleep(source.patience()));
+    let is_late = tokio::select! {
+        () = finished => false,
+        () = tokio::time::sleep(deadline) => true,
+        never = rest(source, patience) => match never {},
+    };
+    if is_late {
+        let running = tasks.len();
+        tracing::warn!(running, "handlers didn't end in time and were cancelled");
+        tasks.shutdown().await;
+    }
+    first
+}
+
+/// Commits, and leaves the group.
+pub(super) async fn close<H: Hooks, O>(consumer: StreamConsumer<H, O>, drain: Duration) {
+    // Without brokers it takes as long as a session; a service that stops can't wait for that.
+    match tokio::time::timeout(drain.max(CLOSE), consumer.close()).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => {
+            tracing::warn!(%error, "the last offsets were not committed: they come again");
+        }
+        Err(_) => tracing::warn!("the consumer has not closed in time, and goes on closing"),
+    }
+}
