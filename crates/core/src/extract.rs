@@ -153,19 +153,8 @@ pub(crate) fn peek(
     propagation: &Propagation,
     carrier: &(impl ReadCarrier + ?Sized),
 ) -> Option<SpanContext> {
-    let read = match propagation.speaks() {
-        Speaks::W3c(fields) => fields.read(carrier, Baggages::Shared),
-        Speaks::Formats => propagation.list().read(carrier, Baggages::Shared),
-        Speaks::Foreign => {
-            let context = propagation.with_foreign(|propagator| {
-                propagator.extract_with_context(&Context::new(), &Reader(carrier))
-            });
-            let found = context.span().span_context().clone();
-            return found.is_valid().then_some(found);
-        }
-    };
-    let is_found = matches!(read.parent, Some(Ok(_)));
-    is_found.then(|| read.into_context().span().span_context().clone())
+    let found = propagation.read(carrier).span().span_context().clone();
+    found.is_valid().then_some(found)
 }
 
 /// An empty context with the members of `came`'s baggage that have these keys.

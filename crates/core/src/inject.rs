@@ -96,13 +96,7 @@ pub(crate) fn creation_context(
     propagation: &Propagation,
     carrier: &(impl ReadCarrier + ?Sized),
 ) -> Option<Context> {
-    let created = match propagation.speaks() {
-        Speaks::W3c(fields) => fields.read(carrier, Baggages::Shared).into_context(),
-        Speaks::Formats => propagation.list().read(carrier, Baggages::Shared).into_context(),
-        Speaks::Foreign => propagation.with_foreign(|propagator| {
-            propagator.extract_with_context(&Context::new(), &Reader(carrier))
-        }),
-    };
+    let created = propagation.read(carrier);
     let is_creation_context = {
         let span = created.span();
         let found = span.span_context();

@@ -9,8 +9,11 @@ mod w3c;
 use std::any::Any;
 use std::sync::{Arc, OnceLock};
 
+use opentelemetry::Context;
 use opentelemetry::global;
 use opentelemetry::propagation::TextMapPropagator;
+
+use crate::carrier::ReadCarrier;
 
 pub(crate) use foreign::{Reader, Writer};
 use formats::List;
@@ -103,6 +106,18 @@ impl Propagation {
             Speaks::Foreign => {
                 self.with_foreign(|propagator| propagator.fields().map(str::to_owned).collect())
             }
+        }
+    }
+
+    /// What stands in `carrier`, in an empty context and unjudged.
+    #[cold]
+    pub(crate) fn read(&self, carrier: &(impl ReadCarrier + ?Sized)) -> Context {
+        match self.speaks() {
+            Speaks::W3c(fields) => fields.read(carrier, Baggages::Shared).into_context(),
+            Speaks::Formats => self.list().read(carrier, Baggages::Shared).into_context(),
+            Speaks::Foreign => self.with_foreign(|propagator| {
+                propagator.extract_with_context(&Context::new(), &Reader(carrier))
+            }),
         }
     }
 

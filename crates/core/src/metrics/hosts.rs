@@ -1,7 +1,7 @@
 //! The hosts that measurements are told of: those that are called first, and not without end.
 
 use std::collections::HashSet;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{PoisonError, RwLock};
 
 use crate::http::Host;
 
@@ -10,8 +10,17 @@ const MAX_HOSTS: usize = 256;
 
 /// Whether measurements may name this host, with its port: each is a series.
 pub(super) fn are_told(host: &Host) -> bool {
-    static ADMITTED: Mutex<Option<HashSet<Host>>> = Mutex::new(None);
-    let mut admitted = ADMITTED.lock().unwrap_or_else(PoisonError::into_inner);
+    static ADMITTED: RwLock<Option<HashSet<Host>>> = RwLock::new(None);
+    {
+        // Nearly always this is all, and nobody waits for anybody.
+        let admitted = ADMITTED.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some(admitted) = &*admitted
+            && (admitted.contains(host) || admitted.len() >= MAX_HOSTS)
+        {
+            return admitted.contains(host);
+        }
+    }
+    let mut admitted = ADMITTED.write().unwrap_or_else(PoisonError::into_inner);
     let admitted = admitted.get_or_insert_default();
     admitted.contains(host) || admitted.len() < MAX_HOSTS && admitted.insert(host.clone())
 }

@@ -41,8 +41,9 @@ struct Shared {
 struct Told {
     operation: Operation,
     labels: Labels,
-    /// How many of the labels were there at the start, which is what active messages are told by.
-    active: usize,
+    /// Where active messages are counted: how many of the labels were there at the start, which is
+    /// what they are told by.
+    active: Option<usize>,
     request_size: Option<u64>,
     response_size: Option<u64>,
     messages: Option<u64>,
@@ -67,10 +68,10 @@ impl Measure {
     ) -> Self {
         let mut labels = Labels::new();
         describe(&mut labels);
-        if let Some(active) = &instruments.of(operation).active {
+        let active = instruments.of(operation).active.as_ref().map(|active| {
             active.add(1, labels.all());
-        }
-        let active = labels.len();
+            labels.len()
+        });
         Measure(Arc::new(Shared {
             started: Instant::now(),
             instruments: Arc::clone(instruments),
@@ -173,7 +174,7 @@ impl Measure {
         self.leave(&told);
         told.operation = operation;
         told.labels = Labels::new();
-        told.active = 0;
+        told.active = None;
     }
 
     /// Whether anybody wants to know the sizes of bodies.
@@ -215,11 +216,9 @@ impl Measure {
     }
 
     fn leave(&self, told: &Told) {
-        // None of the labels of the start has changed where there were any.
-        if told.active > 0
-            && let Some(active) = &self.set(told).active
-        {
-            active.add(-1, &told.labels.all()[..told.active]);
+        // None of the labels of the start has changed.
+        if let (Some(labels), Some(active)) = (told.active, &self.set(told).active) {
+            active.add(-1, &told.labels.all()[..labels]);
         }
     }
 

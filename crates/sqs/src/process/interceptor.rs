@@ -7,9 +7,6 @@ use aws_sdk_sqs::config::{ConfigBag, Intercept, RuntimeComponents};
 use aws_sdk_sqs::types::Message;
 use aws_smithy_runtime_api::box_error::BoxError;
 use aws_smithy_types::config_bag::{Storable, StoreReplace};
-use opentelemetry::metrics::MeterProvider;
-use opentelemetry::propagation::TextMapPropagator;
-use opentelemetry::trace::{Tracer, TracerProvider};
 use throughline_core::{Config, Extraction, Trust};
 
 use super::receive::Receiving;
@@ -71,7 +68,8 @@ impl Interceptor {
         self.change(|settings| settings.config = map(settings.config.clone()))
     }
 
-    /// What `AWSTraceHeader` is used for; [`TraceHeader::Fallback`] unless told otherwise.
+    /// What `AWSTraceHeader` is used for; [`TraceHeader::Fallback`] unless told otherwise. What a
+    /// propagator of X-Ray's format would write into the header `x-amzn-trace-id` goes into it, too.
     #[must_use]
     pub fn trace_header(self, use_for: TraceHeader) -> Self {
         self.change(|settings| settings.trace_header = use_for)
@@ -108,39 +106,7 @@ impl Interceptor {
         self.map(|config| config.trust(trust))
     }
 
-    /// Asks the sampler even where the current span is not sampled; see [`Config::ask_sampler`].
-    #[must_use]
-    pub fn ask_sampler(self, ask: bool) -> Self {
-        self.map(|config| config.ask_sampler(ask))
-    }
-
-    /// Takes spans from `provider` instead of the global one.
-    #[must_use]
-    pub fn with_tracer_provider<P>(self, provider: &P) -> Self
-    where
-        P: TracerProvider,
-        P::Tracer: Send + Sync + 'static,
-        <P::Tracer as Tracer>::Span: Send + Sync + 'static,
-    {
-        self.map(|config| config.with_tracer_provider(provider))
-    }
-
-    /// Measures with meters of `provider` instead of those of the global one; see
-    /// [`Config::with_meter_provider`].
-    #[must_use]
-    pub fn with_meter_provider(self, provider: &dyn MeterProvider) -> Self {
-        self.map(|config| config.with_meter_provider(provider))
-    }
-
-    /// Speaks `propagator` instead of the global one. What X-Ray's would write into the header
-    /// `x-amzn-trace-id` goes into `AWSTraceHeader`.
-    #[must_use]
-    pub fn with_propagator(
-        self,
-        propagator: impl TextMapPropagator + Send + Sync + 'static,
-    ) -> Self {
-        self.map(|config| config.with_propagator(propagator))
-    }
+    throughline_core::config_setters!();
 
     /// Takes the context out of a message that was received, from its attributes, from the envelope of
     /// SNS, or from `AWSTraceHeader`; whatever is wrong with those, it never panics.

@@ -116,3 +116,14 @@ fn what_is_sent_and_consumed_is_counted_and_timed() {
     assert_eq!(kept.of("messaging.client.consumed.messages"), consumed);
     assert_eq!(kept.of("messaging.process.duration"), [of("process", 1)]);
 }
+
+#[test]
+fn what_is_active_comes_to_nought_without_a_label_as_well() {
+    let kept = Measurements::new();
+    let config = Config::new("test", "1").measure_active(true).with_meter_provider(&kept);
+    let mut span = config.send(SpanKind::Client, || Description::new("GET", 1));
+    span.measured(config.measure(Operation::HttpClient, |_| ()).expect("a provider was given"));
+    assert_eq!(kept.of("http.client.active_requests"), [": 1"]);
+    span.end(End::Completed);
+    assert_eq!(kept.of("http.client.active_requests"), [": 0"]);
+}
