@@ -251,7 +251,8 @@ impl Config {
 
     /// The context that a message was created in which is about to be sent: somebody put it there on
     /// purpose, and there it stays. `None` where nothing valid is there, or the context that the
-    /// message came with that is being handled here: whoever copies headers has created nothing.
+    /// message came with that is being handled here, continued or not: whoever copies headers has
+    /// created nothing.
     #[must_use]
     pub fn creation_context(&self, carrier: &(impl ReadCarrier + ?Sized)) -> Option<Context> {
         inject::creation_context(&self.propagation, carrier)

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use opentelemetry::Context;
 use opentelemetry::baggage::{Baggage, BaggageExt};
-use opentelemetry::trace::{SpanContext, TraceContextExt, TraceState};
+use opentelemetry::trace::{SpanContext, SpanId, TraceContextExt, TraceId, TraceState};
 
 use crate::carrier::ReadCarrier;
 use crate::codec::Malformed;
@@ -70,8 +70,9 @@ impl Extraction {
         let remote = read.parent.take().and_then(Result::ok);
         let remote = remote.map(|parent| parent.into_span_context(TraceState::NONE));
         let outcome = if remote.is_some() { Outcome::Untrusted } else { found };
+        let parent = kept_out(admit(&read.into_context(), admitted), remote.as_ref());
         let link = remote.filter(|_| trust == Trust::Link).map(Box::new);
-        Extraction { parent: admit(&read.into_context(), admitted), link, outcome }
+        Extraction { parent, link, outcome }
     }
 
     #[cold]
@@ -107,7 +108,7 @@ impl Extraction {
             }
             (false, Trust::Continue) => Extraction { parent, link: None, outcome: Outcome::Absent },
             (valid, Trust::Link | Trust::Ignore) => Extraction {
-                parent: admit(&parent, admitted),
+                parent: kept_out(admit(&parent, admitted), valid.then_some(&remote)),
                 link: (valid && trust == Trust::Link).then(|| Box::new(stateless(&remote))),
                 outcome: if valid { Outcome::Untrusted } else { Outcome::Absent },
             },
@@ -155,6 +156,24 @@ pub(crate) fn peek(
 ) -> Option<SpanContext> {
     let found = propagation.read(carrier).span().span_context().clone();
     found.is_valid().then_some(found)
+}
+
+/// The span that a message came from which isn't its parent here, as a value of the context: whoever
+/// copies what came into what is sent on must not let it in by that.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct KeptOut(TraceId, SpanId);
+
+impl KeptOut {
+    pub(crate) fn of(sender: &SpanContext) -> Self {
+        KeptOut(sender.trace_id(), sender.span_id())
+    }
+}
+
+fn kept_out(context: Context, sender: Option<&SpanContext>) -> Context {
+    match sender {
+        Some(sender) => context.with_value(KeptOut::of(sender)),
+        None => context,
+    }
 }
 
 /// An empty context with the members of `came`'s baggage that have these keys.
