@@ -3,18 +3,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use aws_sdk_sqs::Client;
-use aws_sdk_sqs::config::timeout::TimeoutConfig;
-use aws_sdk_sqs::error::{ProvideErrorMetadata, SdkError};
-use aws_sdk_sqs::operation::receive_message::ReceiveMessageError;
-use aws_sdk_sqs::types::{Message as SdkMessage, MessageSystemAttributeName};
-use opentelemetry::Context;
-use throughline_core::{Config, InContext};
+use throughline_core::Config;
 
+use super::Runner;
 use super::keeper::{Backoff, Keeper, seconds};
 use super::lease::MAX_VISIBILITY;
-use super::{Runner, calls};
+use super::opened::Opened;
+use super::poll::{Left, Poll};
 use crate::error::Error;
-use crate::process::{Deliveries, Delivery, Interceptor, Message};
+use crate::process::{Deliveries, Delivery};
 use crate::settings::Settings;
 
 /// SQS gives out no more at once.
@@ -64,24 +61,19 @@ const BACKOFF: Backoff =
 /// thread of the queue's own sees to that, so a handler may block the one it runs on. A message that
 /// keeps failing is left to the queue's redrive policy, which takes its trace along.
 ///
-/// The client may be any: an [`Interceptor`] on it is used, and where it has none, one is added that
-/// does as the queue was told.
+/// The client may be any: an [`Interceptor`](crate::Interceptor) on it is used, and where it has none,
+/// one is added that does as the queue was told.
 pub struct Queue {
-    client: Client,
-    url: Arc<str>,
-    deliveries: Deliveries,
-    wait_time: Duration,
-    visibility: Duration,
+    pub(super) client: Client,
+    pub(super) url: Arc<str>,
+    pub(super) deliveries: Deliveries,
+    pub(super) wait_time: Duration,
+    pub(super) visibility: Duration,
     max_messages: usize,
-    backoff: Backoff,
+    pub(super) backoff: Backoff,
     opened: Mutex<Option<Opened>>,
-}
-
-/// What is made with the first call.
-#[derive(Clone)]
-struct Opened {
-    client: Client,
-    keeper: Arc<Keeper>,
+    /// Polls whose receives were dropped.
+    left: Left,
 }
 
 impl fmt::Debug for Queue {
@@ -109,6 +101,7 @@ impl Queue {
             max_messages: MAX_MESSAGES,
             backoff: BACKOFF,
             opened: Mutex::new(None),
+            left: Left::default(),
         }
     }
 
@@ -166,7 +159,9 @@ impl Queue {
 
     /// Waits for messages once. There may be none.
     ///
-    /// To drop the future loses nothing: what it would have brought is given back.
+    /// To drop the future loses nothing, in a `select!` for one: what it would have brought is for the
+    /// next call, and kept invisible until then. Whoever calls no more [flushes](Self::flush), or drops
+    /// the queue: then it is given back.
     ///
     /// # Errors
     ///
@@ -185,42 +180,41 @@ impl Queue {
     }
 
     pub(super) async fn receive_up_to(&self, most: usize) -> Result<Vec<Delivery>, Error> {
-        let Opened { client, keeper } = self.open()?;
-        let most = i32::try_from(most.clamp(1, self.max_messages)).unwrap_or(1);
-        let (url, deliveries) = (Arc::clone(&self.url), self.deliveries.clone());
-        let request = client
-            .receive_message()
-            .queue_url(&*url)
-            .max_number_of_messages(most)
-            .wait_time_seconds(seconds(self.wait_time))
-            .visibility_timeout(seconds(self.visibility))
-            .message_system_attribute_names(MessageSystemAttributeName::All)
-            .message_attribute_names("All");
-        let poll = async move {
-            let output = request.send().await.map_err(|source| failed(url, source))?;
-            let messages = output.messages.unwrap_or_default().into_iter();
-            Ok(messages.filter_map(|it| take(it, &deliveries, &keeper)).collect())
-        };
-        // In a task: whoever waits may go, and the answer must not be lost.
-        #[expect(clippy::disallowed_methods, reason = "the context is kept")]
-        let poll = tokio::spawn(InContext::new(poll, Context::current()));
-        match poll.await {
-            Ok(received) => received,
-            Err(lost) => match lost.try_into_panic() {
-                Ok(panic) => std::panic::resume_unwind(panic),
-                Err(_) => Err(Error::Stopped { queue: Arc::clone(&self.url) }),
-            },
+        let opened = self.open()?;
+        // What others have left behind comes first.
+        while let Some(poll) = self.left.take() {
+            let is_old = poll.is_done();
+            match self.left.wait(poll).await {
+                // Old news, and none.
+                Some(Ok(received)) if is_old && received.is_empty() => {}
+                Some(Err(error)) if is_old && error.is_transient() => {}
+                // The runtime on which it was is gone.
+                None => {}
+                Some(received) => return received,
+            }
+        }
+        let poll = Poll::start(self, opened, most.clamp(1, self.max_messages));
+        let stopped = || Err(Error::Stopped { queue: Arc::clone(&self.url) });
+        self.left.wait(poll).await.unwrap_or_else(stopped)
+    }
+
+    /// Waits for polls that were left behind, and gives back what they bring.
+    pub(super) async fn leave_nothing(&self) {
+        while let Some(poll) = self.left.take() {
+            drop(self.left.wait(poll).await);
         }
     }
 
     /// Waits until all messages that were handled so far are deleted, and those given back that
-    /// weren't.
+    /// weren't. A [receive](Self::receive) whose future was dropped is waited for, up to the
+    /// [wait time](Self::wait_time), and what it brings is given back.
     ///
     /// # Errors
     ///
     /// When messages could not be deleted since the last call, though it was tried for a while.
     pub async fn flush(&self) -> Result<(), Error> {
         let Some(keeper) = self.keeper() else { return Ok(()) };
+        self.leave_nothing().await;
         let messages = keeper.flush().await;
         match messages.is_empty() {
             true => Ok(()),
@@ -233,61 +227,12 @@ impl Queue {
         opened.as_ref().map(|opened| Arc::clone(&opened.keeper))
     }
 
-    fn open(&self) -> Result<Opened, Error> {
+    pub(super) fn open(&self) -> Result<Opened, Error> {
         let mut opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(opened) = &*opened {
             return Ok(opened.clone());
         }
-        // Where the client has one, the one that was registered first does all there is to do.
-        let interceptor = Interceptor::of(Arc::clone(self.deliveries.settings()));
-        let config = self.client.config().to_builder().interceptor(interceptor).build();
-        let keeping = config.to_builder().timeout_config(self.timeouts()).build();
-        let keeping = Client::from_conf(keeping);
-        let url = Arc::clone(&self.url);
-        let keeper = Keeper::start(keeping, Arc::clone(&url), self.visibility, self.backoff)
-            .map_err(|source| Error::Thread { queue: url, source })?;
-        let client = Client::from_conf(config);
-        Ok(opened.insert(Opened { client, keeper }).clone())
-    }
-
-    /// Of the calls that keep messages. A late one is of no use; and with timeouts that nobody else
-    /// has, the SDK shares no connection with others, on whose runtime a handler may block.
-    fn timeouts(&self) -> TimeoutConfig {
-        // What isn't set stays the SDK's default.
-        let held = self.client.config().timeout_config();
-        let held = held.map(TimeoutConfig::to_builder).unwrap_or_default();
-        let time = self.visibility / 3;
-        let time = time.clamp(Duration::from_secs(1), Duration::from_secs(10));
-        held.read_timeout(time + Duration::from_nanos(1)).build()
-    }
-}
-
-fn take(message: SdkMessage, deliveries: &Deliveries, keeper: &Arc<Keeper>) -> Option<Delivery> {
-    let Some(receipt) = message.receipt_handle.clone() else {
-        let (queue, message_id) = (deliveries.queue(), message.message_id());
-        tracing::error!(%queue, message_id, "SQS gave no receipt for a message: it comes again");
-        return None;
-    };
-    let id = message.message_id.clone().unwrap_or_default();
-    let message = Message::new(message);
-    let lease = keeper.hold(receipt, id, message.receive_count().unwrap_or(1));
-    Some(Delivery::new(deliveries.clone(), message, Some(lease)))
-}
-
-fn failed(queue: Arc<str>, source: SdkError<ReceiveMessageError>) -> Error {
-    let source = Box::new(source);
-    match source.code() {
-        Some(code) if calls::is_gone(code) => Error::QueueDoesNotExist { queue, source },
-        Some(code) if calls::is_denied(code) => Error::AccessDenied { queue, source },
-        _ => Error::Receive { queue, source },
-    }
-}
-
-/// Whether another try may go better.
-pub(crate) fn is_transient(error: &SdkError<ReceiveMessageError>) -> bool {
-    match error {
-        SdkError::ConstructionFailure(_) => false,
-        SdkError::DispatchFailure(failure) => !failure.is_user(),
-        _ => !error.code().is_some_and(calls::is_final),
+        let new = Opened::new(self)?;
+        Ok(opened.insert(new).clone())
     }
 }

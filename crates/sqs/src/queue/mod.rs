@@ -5,11 +5,13 @@ mod client;
 mod keeper;
 mod lanes;
 mod lease;
+mod opened;
 mod outcomes;
+mod poll;
 mod runner;
 mod work;
 
 pub use client::Queue;
-pub(crate) use client::is_transient;
 pub(crate) use lease::Lease;
+pub(crate) use poll::is_transient;
 pub use runner::Runner;

@@ -174,6 +174,7 @@ impl Runner {
                     else => break,
                 }
             }
+            queue.leave_nothing().await;
         };
         let is_late = timeout(drain, finished).await.is_err();
         if is_late {

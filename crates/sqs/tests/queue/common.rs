@@ -106,6 +106,23 @@ impl Rig {
         self.queue(&[(Name::FifoQueue, "true"), (Name::ContentBasedDeduplication, "true")]).await
     }
 
+    /// Creates a queue whose messages go to another one when they were received so often, and that
+    /// one: both FIFO, or neither.
+    pub(crate) async fn with_dead_letters(&self, is_fifo: bool, receives: u32) -> (String, String) {
+        let dead = if is_fifo { self.fifo().await } else { self.queue(&[]).await };
+        let request = self.raw.get_queue_attributes().queue_url(&dead);
+        let request = request.attribute_names(Name::QueueArn);
+        let attributes = request.send().await.expect("an answer").attributes.unwrap_or_default();
+        let arn = &attributes[&Name::QueueArn];
+        let policy = format!(r#"{{"deadLetterTargetArn":"{arn}","maxReceiveCount":"{receives}"}}"#);
+        let mut attributes = vec![(Name::RedrivePolicy, &*policy)];
+        if is_fifo {
+            attributes
+                .extend([(Name::FifoQueue, "true"), (Name::ContentBasedDeduplication, "true")]);
+        }
+        (self.queue(&attributes).await, dead)
+    }
+
     /// Sends a message with the context of [`TRACEPARENT`].
     pub(crate) async fn send(&self, url: &str, body: &str) -> String {
         let request = self.raw.send_message().queue_url(url).message_body(body);

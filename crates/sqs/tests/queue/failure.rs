@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::time::Duration;
 
-use aws_sdk_sqs::types::QueueAttributeName as Name;
 use throughline_sqs::Error;
 use throughline_testing::embedded::sqs::{Fault, Operation};
 use tokio::sync::Notify;
@@ -14,12 +13,7 @@ use crate::common::{PATIENCE, Rig, TRACEPARENT, name, soon};
 #[tokio::test]
 async fn a_poison_message_goes_to_the_dead_letters_with_its_trace() {
     let rig = Rig::new();
-    let dead = rig.queue(&[]).await;
-    let request = rig.raw.get_queue_attributes().queue_url(&dead).attribute_names(Name::QueueArn);
-    let attributes = request.send().await.expect("an answer").attributes.unwrap_or_default();
-    let arn = &attributes[&Name::QueueArn];
-    let policy = format!(r#"{{"deadLetterTargetArn":"{arn}","maxReceiveCount":"2"}}"#);
-    let url = rig.queue(&[(Name::RedrivePolicy, &policy)]).await;
+    let (url, dead) = rig.with_dead_letters(false, 2).await;
     rig.send(&url, "poison").await;
 
     let stop = Arc::new(Notify::new());

@@ -5,6 +5,7 @@
 
 mod common;
 mod conformance;
+mod dropped;
 mod failure;
 mod hold;
 #[cfg(feature = "lambda")]

@@ -8,7 +8,7 @@ use throughline_core::{Config, End, Trust};
 use throughline_sqs::{CreationContext, Deliveries, Delivery, Message, Queue};
 use throughline_testing::Measurements;
 
-use crate::common::{PATIENCE, Rig, TRACEPARENT, name, soon, text};
+use crate::common::{Rig, TRACEPARENT, name, soon, text};
 
 /// The one message that is there.
 async fn receive_one(queue: &Queue) -> Delivery {
@@ -260,19 +260,4 @@ async fn any_message_is_processed_in_its_trace() {
     assert!(plain.parent().is_some());
     let body = plain.process(async |message| Ok::<_, String>(message.body().to_owned()));
     assert_eq!(body.await.as_deref(), Ok("one book"));
-}
-
-#[tokio::test]
-async fn a_receive_that_is_dropped_gives_back_what_it_brings() {
-    let rig = Rig::new();
-    let url = rig.queue(&[]).await;
-    let queue = rig.read(&url).wait_time(Duration::from_secs(5));
-    tokio::time::timeout(Duration::from_millis(200), queue.receive()).await.expect_err("nothing");
-    // The poll is still there, and takes it.
-    rig.send(&url, "one book").await;
-    let delivery = receive_one(&queue).await;
-    assert_eq!(delivery.receive_count(), Some(2));
-    soon("the first receive", rig.recorder.wait_until(PATIENCE, |spans| spans.len() > 1))
-        .await
-        .expect("two receives");
 }
