@@ -150,6 +150,7 @@ impl Server {
             None => self.perform(since, operation, body, None).await,
             Some(Fault::ErrorBefore) => Err(Refusal::internal()),
             Some(Fault::Throttled) => Err(Refusal::throttled()),
+            Some(Fault::Refused(code)) => Err(Refusal::told(code)),
             Some(Fault::CloseBefore) => {
                 cut.cut();
                 Err(Refusal::internal())
