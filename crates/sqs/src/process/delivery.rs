@@ -37,6 +37,7 @@ pub struct Delivery {
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Handled {
     Ok,
+    /// It comes again: what is behind it in its order has to wait.
     Failed,
 }
 
@@ -153,15 +154,11 @@ impl Delivery {
         });
         let is_ok = end == End::Completed;
         span.end(end);
-        match (is_ok, lease) {
-            (false, _) => Handled::Failed,
-            (true, lease) => {
-                if let Some(lease) = lease {
-                    lease.delete();
-                }
-                Handled::Ok
-            }
-        }
+        let is_done = match lease {
+            Some(lease) if is_ok => lease.delete_in_order().await,
+            _ => is_ok,
+        };
+        if is_done { Handled::Ok } else { Handled::Failed }
     }
 }
 

@@ -69,7 +69,8 @@ pub struct Queue {
     pub(super) deliveries: Deliveries,
     pub(super) wait_time: Duration,
     pub(super) visibility: Duration,
-    max_messages: usize,
+    /// As many as its kind of queue suffers, unless told otherwise.
+    max_messages: Option<usize>,
     pub(super) backoff: Backoff,
     opened: Mutex<Option<Opened>>,
     /// Polls whose receives were dropped.
@@ -82,7 +83,7 @@ impl fmt::Debug for Queue {
             .field("url", &self.url)
             .field("wait_time", &self.wait_time)
             .field("visibility_timeout", &self.visibility)
-            .field("max_messages", &self.max_messages)
+            .field("max_messages", &self.most())
             .finish_non_exhaustive()
     }
 }
@@ -98,7 +99,7 @@ impl Queue {
             url: url.into(),
             wait_time: MAX_WAIT,
             visibility: VISIBILITY,
-            max_messages: MAX_MESSAGES,
+            max_messages: None,
             backoff: BACKOFF,
             opened: Mutex::new(None),
             left: Left::default(),
@@ -118,6 +119,8 @@ impl Queue {
 
     /// How long SQS waits for messages before it answers that there are none; 20 seconds unless
     /// told otherwise, which is the most. A runner that stops waits as long.
+    ///
+    /// Where the timeouts of the client are shorter, those of polls are longer than this.
     #[must_use]
     pub fn wait_time(self, time: Duration) -> Self {
         Queue { wait_time: time.min(MAX_WAIT), ..self }
@@ -132,11 +135,17 @@ impl Queue {
         Queue { visibility: Duration::from_secs(seconds.clamp(1, MAX_VISIBILITY)), ..self }
     }
 
-    /// How many messages are received at once, at the most; ten unless told otherwise, which is the
-    /// most.
+    /// How many messages are received at once, at the most: ten, which is the most, and one of a FIFO
+    /// queue, unless told otherwise.
+    ///
+    /// More than one of a FIFO queue may be of the same group. If the first of those fails, a
+    /// [`Runner`] gives back the others, and SQS counts a receive for each: with a redrive policy
+    /// they can be dead before they were handled once. A loop over [`receive`](Self::receive) has to
+    /// do that itself: whoever goes on behind a failure changes the order. With one at once SQS holds
+    /// back the rest of the group until the message is deleted, or has come again and gone well.
     #[must_use]
     pub fn max_messages(self, messages: usize) -> Self {
-        Queue { max_messages: messages.clamp(1, MAX_MESSAGES), ..self }
+        Queue { max_messages: Some(messages.clamp(1, MAX_MESSAGES)), ..self }
     }
 
     /// How long a message that has failed stays invisible: `first`, twice that when it fails again,
@@ -166,21 +175,27 @@ impl Queue {
     /// # Errors
     ///
     /// When nothing could be received. If it [is transient](Error::is_transient), the next call may
-    /// go well; the SDK has made its tries.
+    /// go well; the SDK has made its tries. When the right was missing to delete what was received
+    /// before, or to change its visibility: it would only be handled again and again.
     ///
     /// # Panics
     ///
     /// Outside of a tokio runtime.
     pub async fn receive(&self) -> Result<Vec<Delivery>, Error> {
-        self.receive_up_to(self.max_messages).await
+        self.receive_up_to(self.most()).await
     }
 
     pub(super) fn most(&self) -> usize {
-        self.max_messages
+        self.max_messages.unwrap_or(if self.is_fifo() { 1 } else { MAX_MESSAGES })
+    }
+
+    pub(super) fn is_fifo(&self) -> bool {
+        self.url.trim_end_matches('/').ends_with(".fifo")
     }
 
     pub(super) async fn receive_up_to(&self, most: usize) -> Result<Vec<Delivery>, Error> {
         let opened = self.open()?;
+        opened.keeper.may()?;
         // What others have left behind comes first.
         while let Some(poll) = self.left.take() {
             let is_old = poll.is_done();
@@ -193,7 +208,7 @@ impl Queue {
                 Some(received) => return received,
             }
         }
-        let poll = Poll::start(self, opened, most.clamp(1, self.max_messages));
+        let poll = Poll::start(self, opened, most.clamp(1, self.most()));
         let stopped = || Err(Error::Stopped { queue: Arc::clone(&self.url) });
         self.left.wait(poll).await.unwrap_or_else(stopped)
     }
@@ -211,15 +226,13 @@ impl Queue {
     ///
     /// # Errors
     ///
-    /// When messages could not be deleted since the last call, though it was tried for a while.
+    /// When messages could not be deleted since the last call, though it was tried for a while; and
+    /// when the right was missing to delete them, or to change their visibility.
     pub async fn flush(&self) -> Result<(), Error> {
         let Some(keeper) = self.keeper() else { return Ok(()) };
         self.leave_nothing().await;
-        let messages = keeper.flush().await;
-        match messages.is_empty() {
-            true => Ok(()),
-            false => Err(Error::NotDeleted { queue: Arc::clone(&self.url), messages }),
-        }
+        keeper.settled().await;
+        keeper.report(false).await
     }
 
     pub(super) fn keeper(&self) -> Option<Arc<Keeper>> {

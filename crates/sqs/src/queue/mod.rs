@@ -2,6 +2,9 @@
 
 mod calls;
 mod client;
+mod denied;
+mod drain;
+mod due;
 mod keeper;
 mod lanes;
 mod lease;
@@ -9,6 +12,7 @@ mod opened;
 mod outcomes;
 mod poll;
 mod runner;
+mod undeleted;
 mod work;
 
 pub use client::Queue;

@@ -9,6 +9,9 @@ use super::keeper::Keeper;
 use crate::error::Error;
 use crate::process::Interceptor;
 
+/// How much longer than it waits a poll may take at least.
+pub(super) const MORE: Duration = Duration::from_secs(5);
+
 /// What is made with a queue's first call.
 #[derive(Clone)]
 pub(super) struct Opened {
@@ -24,11 +27,25 @@ impl Opened {
         let config = queue.client.config().to_builder().interceptor(interceptor).build();
         let keeping = config.to_builder().timeout_config(of_keeping(queue)).build();
         let keeping = Client::from_conf(keeping);
-        let url = Arc::clone(&queue.url);
-        let keeper = Keeper::start(keeping, Arc::clone(&url), queue.visibility, queue.backoff)
-            .map_err(|source| Error::Thread { queue: url, source })?;
-        Ok(Opened { client: Client::from_conf(config), keeper })
+        let keeper = Keeper::start(keeping, queue)
+            .map_err(|source| Error::Thread { queue: Arc::clone(&queue.url), source })?;
+        let polling = config.to_builder().timeout_config(of_polling(queue)).build();
+        Ok(Opened { client: Client::from_conf(polling), keeper })
     }
+}
+
+/// Of polls, which wait where other calls are answered at once.
+fn of_polling(queue: &Queue) -> TimeoutConfig {
+    let held = queue.client.config().timeout_config();
+    let held = held.map(TimeoutConfig::to_builder).unwrap_or_default().build();
+    let longer = |time: Option<Duration>| {
+        time.map(|time| time.max(queue.wait_time.saturating_add(time.min(MORE))))
+    };
+    let mut more = held.to_builder();
+    more.set_read_timeout(longer(held.read_timeout()));
+    more.set_operation_timeout(longer(held.operation_timeout()));
+    more.set_operation_attempt_timeout(longer(held.operation_attempt_timeout()));
+    more.build()
 }
 
 /// Of the calls that keep messages. A late one is of no use; and with timeouts that nobody else

@@ -101,10 +101,13 @@ fn take(message: SdkMessage, deliveries: &Deliveries, keeper: &Arc<Keeper>) -> O
 
 fn failed(queue: Arc<str>, source: SdkError<ReceiveMessageError>) -> Error {
     let source = Box::new(source);
-    match source.code() {
-        Some(code) if calls::is_gone(code) => Error::QueueDoesNotExist { queue, source },
-        Some(code) if calls::is_denied(code) => Error::AccessDenied { queue, source },
-        _ => Error::Receive { queue, source },
+    let code = source.code();
+    if code.is_some_and(calls::is_gone) {
+        return Error::QueueDoesNotExist { queue, source };
+    }
+    match code.and_then(|code| calls::missing(code, calls::RECEIVE)) {
+        Some(right) => Error::AccessDenied { queue, right, source },
+        None => Error::Receive { queue, source },
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use aws_sdk_sqs::Client;
@@ -11,6 +12,7 @@ use aws_sdk_sqs::types::{MessageAttributeValue, QueueAttributeName as Name};
 use throughline_sqs::{Interceptor, Queue};
 use throughline_testing::Recorder;
 use throughline_testing::embedded::Sqs;
+use tokio::sync::Notify;
 
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -180,6 +182,29 @@ fn config(endpoint: &str) -> Builder {
 pub(crate) fn text(value: &str) -> MessageAttributeValue {
     let attribute = MessageAttributeValue::builder().data_type("String").string_value(value);
     attribute.build().expect("an attribute")
+}
+
+/// What handlers have seen, and a signal once that is enough.
+#[derive(Clone, Default)]
+pub(crate) struct Seen(Arc<(Mutex<Vec<String>>, Notify)>);
+
+impl Seen {
+    pub(crate) fn add(&self, body: &str, enough: usize) {
+        let mut seen = self.0.0.lock().expect("a lock");
+        seen.push(body.to_owned());
+        if seen.len() >= enough {
+            self.0.1.notify_one();
+        }
+    }
+
+    pub(crate) fn all(&self) -> Vec<String> {
+        self.0.0.lock().expect("a lock").clone()
+    }
+
+    pub(crate) fn enough(&self) -> impl Future<Output = ()> + use<> {
+        let this = self.clone();
+        async move { this.0.1.notified().await }
+    }
 }
 
 /// The last part of a queue's URL.

@@ -1,7 +1,12 @@
 //! Receives that nobody waits for to the end.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::time::Duration;
 
+use aws_sdk_sqs::config::interceptors::FinalizerInterceptorContextRef;
+use aws_sdk_sqs::config::{ConfigBag, Intercept, RuntimeComponents};
+use aws_smithy_runtime_api::box_error::BoxError;
 use throughline_sqs::Queue;
 
 use crate::common::{Rig, soon};
@@ -101,18 +106,39 @@ async fn without_the_queue_it_is_given_back_as_well() {
     rig.wait_counts(&url, (1, 0)).await;
 }
 
+/// Counts calls that have ended.
+#[derive(Clone, Debug, Default)]
+struct Ended(Arc<AtomicUsize>);
+
+impl Intercept for Ended {
+    fn name(&self) -> &'static str {
+        "ended"
+    }
+
+    fn read_after_execution(
+        &self,
+        _: &FinalizerInterceptorContextRef<'_>,
+        _: &RuntimeComponents,
+        _: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        self.0.fetch_add(1, SeqCst);
+        Ok(())
+    }
+}
+
 /// A poll that found nothing while nobody waited is no answer to who asks now.
 #[tokio::test]
 async fn an_old_answer_that_brings_nothing_is_no_answer() {
     let rig = Rig::embedded();
     let url = rig.queue(&[]).await;
-    let queue = patient(&rig, &url);
+    let ended = Ended::default();
+    let config = rig.raw.config().to_builder().interceptor(ended.clone());
+    let queue = rig.read_by(aws_sdk_sqs::Client::from_conf(config.build()), &url);
+    let queue = queue.wait_time(Duration::from_secs(5));
     give_up(&queue).await;
-    let metrics = tokio::runtime::Handle::current().metrics();
-    let tasks = metrics.num_alive_tasks();
-    rig.pass(Duration::from_secs(6)).await;
     soon("the end of the poll", async {
-        while metrics.num_alive_tasks() >= tasks {
+        while ended.0.load(SeqCst) == 0 {
+            rig.pass(Duration::from_secs(5)).await;
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     })

@@ -147,3 +147,25 @@ async fn what_nobody_answers_may_pass_by_itself() {
     assert!(error.is_transient(), "{error:?}");
     assert!(error.to_string().contains("orders"), "{error}");
 }
+
+/// A client that is told to give up sooner than a poll has waited would never receive anything.
+#[tokio::test]
+async fn timeouts_of_the_client_do_not_break_off_polls() {
+    use aws_sdk_sqs::config::timeout::TimeoutConfig;
+
+    let short = Duration::from_millis(200);
+    let timeouts = || TimeoutConfig::builder();
+    for timeouts in [
+        timeouts().read_timeout(short),
+        timeouts().operation_attempt_timeout(short),
+        timeouts().operation_timeout(short),
+    ] {
+        let rig = Rig::new();
+        let url = rig.queue(&[]).await;
+        let config = rig.raw.config().to_builder().timeout_config(timeouts.build());
+        let client = aws_sdk_sqs::Client::from_conf(config.build());
+        let queue = rig.read_by(client, &url);
+        let received = soon("an answer", queue.receive()).await.expect("no error");
+        assert!(received.is_empty());
+    }
+}

@@ -5,11 +5,14 @@
 
 mod common;
 mod conformance;
+mod drain;
 mod dropped;
 mod failure;
+mod fifo;
 mod hold;
 #[cfg(feature = "lambda")]
 mod lambda;
 mod law;
 mod process;
+mod rights;
 mod runner;
