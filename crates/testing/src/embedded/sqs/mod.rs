@@ -96,6 +96,7 @@ mod listener;
 mod message;
 mod messages;
 mod queue;
+mod receipt;
 mod refusal;
 mod send;
 mod server;

@@ -36,7 +36,7 @@ pub(super) struct Server {
 impl Server {
     pub(super) fn new(endpoint: String) -> Self {
         let clock = Clock::new();
-        let state = Mutex::new(State::new(endpoint, clock.now()));
+        let state = Mutex::new(State::new(endpoint));
         Server { clock, state, faults: Mutex::default(), changed: Notify::new() }
     }
 
