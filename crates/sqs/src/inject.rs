@@ -2,9 +2,7 @@
 
 use std::collections::HashMap;
 
-use aws_sdk_sqs::types::{
-    MessageAttributeValue, MessageSystemAttributeNameForSends, MessageSystemAttributeValue,
-};
+use aws_sdk_sqs::types::{MessageSystemAttributeNameForSends, MessageSystemAttributeValue};
 use http::HeaderName;
 use opentelemetry::Context;
 use opentelemetry::trace::{SpanContext, TraceContextExt};
@@ -13,86 +11,20 @@ use throughline_core::messaging::is_copied;
 use throughline_core::{ReadCarrier, WriteCarrier};
 
 use crate::extract::XRAY;
+use crate::room::{Attribute, MAX_ATTRIBUTES, Size, TEXT, size_of_attribute};
 use crate::settings::Settings;
 
-/// SQS refuses a message with more.
-const MAX_ATTRIBUTES: usize = 10;
-
-/// What queues allowed at the most until 2025, and many still do.
-const OLD_MAX_SIZE: usize = 256 << 10;
-
-const TEXT: &str = "String";
+const TRACEPARENT: &str = "traceparent";
 const BAGGAGE: &str = "baggage";
 const TRACESTATE: &str = "tracestate";
 
 type Headers = HashMap<MessageSystemAttributeNameForSends, MessageSystemAttributeValue>;
-
-/// The value of an attribute, of SQS or of SNS.
-pub(crate) trait Attribute: Sized {
-    fn of_text(value: String) -> Option<Self>;
-    fn bytes(&self) -> &[u8];
-    fn data_type(&self) -> &str;
-}
-
-macro_rules! attribute {
-    ($value:ty) => {
-        impl Attribute for $value {
-            fn of_text(value: String) -> Option<Self> {
-                Self::builder().data_type(TEXT).string_value(value).build().ok()
-            }
-
-            fn bytes(&self) -> &[u8] {
-                match (&self.string_value, &self.binary_value) {
-                    (Some(text), _) => text.as_bytes(),
-                    (None, Some(bytes)) => bytes.as_ref(),
-                    (None, None) => &[],
-                }
-            }
-
-            fn data_type(&self) -> &str {
-                &self.data_type
-            }
-        }
-    };
-}
-attribute!(MessageAttributeValue);
-#[cfg(feature = "sns")]
-attribute!(aws_sdk_sns::types::MessageAttributeValue);
-
-/// How long a message is, or all of a batch.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Size {
-    pub(crate) bytes: usize,
-    max: usize,
-}
-
-impl Size {
-    pub(crate) fn new(bytes: usize, settings: &Settings) -> Self {
-        Size { bytes, max: settings.max_message_size }
-    }
-
-    /// Whether more may be added: it never takes a message over a limit that it keeps by itself.
-    fn has_room(self, more: usize) -> bool {
-        let keeps = |max| self.bytes > max || self.bytes + more <= max;
-        keeps(self.max) && keeps(OLD_MAX_SIZE)
-    }
-}
 
 /// A message that is about to leave.
 pub(crate) struct Outgoing<'a, V> {
     pub(crate) attributes: &'a mut Option<HashMap<String, V>>,
     /// Where `AWSTraceHeader` goes; SNS has no place for it.
     pub(crate) headers: Option<&'a mut Option<Headers>>,
-}
-
-/// How many bytes SQS counts.
-pub(crate) fn size_of<V: Attribute>(body: usize, attributes: Option<&HashMap<String, V>>) -> usize {
-    let attributes = attributes.into_iter().flatten();
-    body + attributes.map(|(name, value)| size_of_attribute(name, value)).sum::<usize>()
-}
-
-fn size_of_attribute<V: Attribute>(name: &str, value: &V) -> usize {
-    name.len() + value.data_type().len() + value.bytes().len()
 }
 
 impl<V: Attribute> Outgoing<'_, V> {
@@ -115,57 +47,70 @@ impl<V: Attribute> Outgoing<'_, V> {
         }
     }
 
-    /// Puts a context in, as much of it as there is room for. `sizes` are those that grow by it: the
-    /// message's, and the batch's.
-    pub(crate) fn put(&mut self, context: &Context, settings: &Settings, sizes: [&mut Size; 2]) {
-        let mut fields = Fields::default();
-        settings.config.inject(context, &mut fields);
-        let Fields(mut fields) = fields;
-        // Traces first. Of those that travel in several fields one alone means nothing.
-        fields.sort_by_key(|(name, _)| match name.as_str() {
-            BAGGAGE => 2,
-            TRACESTATE => 1,
-            _ => 0,
-        });
+    /// Puts a context in, as much of it as there is room for; without any for its trace that ends
+    /// here, and `false` is returned. `sizes` are those that grow by it: the message's, and the batch's.
+    pub(crate) fn put(
+        &mut self,
+        context: &Context,
+        settings: &Settings,
+        sizes: [&mut Size; 2],
+    ) -> bool {
+        let put = |fields| self.put_fields(fields, context, settings, sizes);
+        settings.config.inject_fitting(context, Fields::default(), put)
+    }
+
+    fn put_fields(
+        &mut self,
+        Fields(mut fields): Fields,
+        context: &Context,
+        settings: &Settings,
+        [message, batch]: [&mut Size; 2],
+    ) -> bool {
         let span = sent(&fields, context);
-        let [message, batch] = sizes;
         self.clear_stale(&fields, settings, [message, batch]);
-        let mut has_room = |this: &Self, fields: &[(HeaderName, String)]| {
-            let held = this.attributes.as_ref().map_or(0, HashMap::len);
-            let more =
-                fields.iter().map(|(name, value)| name.as_str().len() + TEXT.len() + value.len());
-            let more = more.sum();
-            let fits = held + fields.len() <= MAX_ATTRIBUTES
-                && message.has_room(more)
-                && batch.has_room(more);
-            if fits {
-                message.bytes += more;
-                batch.bytes += more;
-            }
-            fits
-        };
         let of_xray = |(name, _): &(HeaderName, String)| name.as_str() == XRAY;
         let speaks_xray = fields.iter().any(of_xray);
         fields.retain(|field| !of_xray(field) && is_attribute(&field.0));
-        let traces = fields.iter().filter(|field| is_of_trace(field)).count();
-        let others = fields.split_off(traces);
-        let has_trace = !fields.is_empty() && has_room(self, &fields);
-        if has_trace {
-            fields.into_iter().for_each(|(name, value)| self.insert(&name, value));
-        }
+        fields.sort_by_key(|(name, _)| Part::of(name));
         // What belongs to a trace doesn't travel without it.
-        if has_trace || speaks_xray || span.is_none() {
-            for field in others {
-                if !self.holds(&field.0) && has_room(self, std::slice::from_ref(&field)) {
-                    self.insert(&field.0, field.1);
-                }
+        let (mut has_trace, mut has_w3c) = (false, span.is_none());
+        for fields in fields.chunk_by_mut(|(one, _), (other, _)| Part::of(one) == Part::of(other)) {
+            let Some(part) = fields.first().map(|(name, _)| Part::of(name)) else { continue };
+            let is_wanted = match part {
+                Part::TraceState => has_w3c,
+                Part::Baggage => has_trace || speaks_xray || span.is_none(),
+                _ => true,
+            };
+            let is_theirs = !part.is_trace() && fields.iter().any(|(name, _)| self.holds(name));
+            if !is_wanted || is_theirs || !self.has_room(fields, [message, batch]) {
+                continue;
             }
+            for (name, value) in fields {
+                self.insert(name, std::mem::take(value));
+            }
+            has_trace |= part.is_trace();
+            has_w3c |= part == Part::TraceParent;
         }
         let setting = settings.trace_header;
         let is_wanted = setting.is_always_written() || (!has_trace && setting.is_read());
-        if let Some(span) = span.filter(|_| speaks_xray || is_wanted) {
-            self.put_header(&span);
+        if let Some(span) = span.as_ref().filter(|_| speaks_xray || is_wanted) {
+            has_trace |= self.put_header(span);
         }
+        has_trace || span.is_none()
+    }
+
+    /// Whether there is room for these together, which they take then.
+    fn has_room(&self, fields: &[(HeaderName, String)], sizes: [&mut Size; 2]) -> bool {
+        let held = self.attributes.as_ref().map_or(0, HashMap::len);
+        let more =
+            fields.iter().map(|(name, value)| name.as_str().len() + TEXT.len() + value.len());
+        let more = more.sum();
+        let fits =
+            held + fields.len() <= MAX_ATTRIBUTES && sizes.iter().all(|size| size.has_room(more));
+        if fits {
+            sizes.into_iter().for_each(|size| size.bytes += more);
+        }
+        fits
     }
 
     fn holds(&self, name: &HeaderName) -> bool {
@@ -205,19 +150,19 @@ impl<V: Attribute> Outgoing<'_, V> {
         }
     }
 
-    /// One that the caller has set is his own, unless it is of this trace.
-    fn put_header(&mut self, span: &SpanContext) {
+    /// One that the caller has set is his own, unless it is of this trace. Whether it is there then.
+    fn put_header(&mut self, span: &SpanContext) -> bool {
         let held = self.header().map(|held| xray::parse(held.as_bytes()).ok());
         let is_theirs = held.is_some_and(|held| {
             held.and_then(|held| held.ids).is_none_or(|(trace, _)| trace != span.trace_id())
         });
-        let Some(headers) = &mut self.headers else { return };
+        let Some(headers) = &mut self.headers else { return false };
         let value = xray::print(span, None, None);
         let value = MessageSystemAttributeValue::builder().data_type(TEXT).string_value(value);
-        if let (false, Ok(value)) = (is_theirs, value.build()) {
-            let name = MessageSystemAttributeNameForSends::AwsTraceHeader;
-            headers.get_or_insert_default().insert(name, value);
-        }
+        let (false, Ok(value)) = (is_theirs, value.build()) else { return false };
+        let name = MessageSystemAttributeNameForSends::AwsTraceHeader;
+        headers.get_or_insert_default().insert(name, value);
+        true
     }
 }
 
@@ -227,8 +172,38 @@ fn is_attribute(name: &HeaderName) -> bool {
     name.as_str().bytes().all(is_plain)
 }
 
+/// What a field is of, in the order in which they get what room there is. Those of one part mean
+/// nothing without each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Part {
+    TraceParent,
+    B3,
+    B3Multi,
+    /// Of a format that isn't known here.
+    Foreign,
+    TraceState,
+    Baggage,
+}
+
+impl Part {
+    fn of(name: &HeaderName) -> Self {
+        match name.as_str() {
+            TRACEPARENT => Part::TraceParent,
+            "b3" => Part::B3,
+            TRACESTATE => Part::TraceState,
+            BAGGAGE => Part::Baggage,
+            name if name.starts_with("x-b3-") => Part::B3Multi,
+            _ => Part::Foreign,
+        }
+    }
+
+    fn is_trace(self) -> bool {
+        !matches!(self, Part::TraceState | Part::Baggage)
+    }
+}
+
 fn is_of_trace((name, _): &(HeaderName, String)) -> bool {
-    ![BAGGAGE, TRACESTATE].contains(&name.as_str())
+    Part::of(name).is_trace()
 }
 
 /// The span that leaves: the sender's, or a new id in an unsampled trace. `None` where no trace is to
@@ -238,7 +213,7 @@ fn sent(fields: &[(HeaderName, String)], context: &Context) -> Option<SpanContex
         return None;
     }
     let own = context.span().span_context().clone();
-    let printed = fields.iter().find(|(name, _)| name.as_str() == "traceparent");
+    let printed = fields.iter().find(|(name, _)| name.as_str() == TRACEPARENT);
     let printed = printed.and_then(|(_, value)| traceparent::parse(value.as_bytes()).ok());
     match printed {
         Some(printed) => Some(printed.into_span_context(own.trace_state().clone())),

@@ -30,9 +30,9 @@ const BACKOFF: Backoff =
 /// Several at once, by [`runner`](Self::runner):
 ///
 /// ```no_run
-/// use throughline_sqs::{Error, Message, Queue};
+/// use throughline_sqs::{Error, OwnedMessage, Queue};
 ///
-/// # async fn handle(_: Message) -> Result<(), std::io::Error> { Ok(()) }
+/// # async fn handle(_: OwnedMessage) -> Result<(), std::io::Error> { Ok(()) }
 /// # async fn run(sqs: aws_sdk_sqs::Client, url: String) -> Result<(), Error> {
 /// Queue::new(sqs, url)
 ///     .runner()
@@ -47,7 +47,7 @@ const BACKOFF: Backoff =
 ///
 /// ```no_run
 /// # use throughline_sqs::{Message, Queue};
-/// # async fn handle(_: &Message) -> Result<(), std::io::Error> { Ok(()) }
+/// # async fn handle(_: Message<'_>) -> Result<(), std::io::Error> { Ok(()) }
 /// # async fn run(queue: Queue) -> Result<(), Box<dyn std::error::Error>> {
 /// loop {
 ///     for delivery in queue.receive().await? {
@@ -128,7 +128,7 @@ impl Queue {
 
     /// How long a message stays invisible to others after the process that has it died, in whole
     /// seconds; 30 of them unless told otherwise. It holds in place of the queue's own, and is no
-    /// limit for handlers: while one runs it is extended.
+    /// limit for handlers: while one runs it is extended, for the twelve hours that SQS allows.
     #[must_use]
     pub fn visibility_timeout(self, time: Duration) -> Self {
         let seconds = u64::try_from(seconds(time)).unwrap_or_default();

@@ -32,7 +32,7 @@ impl Work {
             Outcome::Done => {
                 if let Some(waits) = self.forget(id).and_then(|held| held.waits) {
                     // Nobody may wait any longer.
-                    let _ = waits.send(());
+                    waits.send(()).unwrap_or_default();
                 }
                 return;
             }

@@ -87,15 +87,19 @@ impl Drop for Waiting<'_> {
     }
 }
 
-fn take(message: SdkMessage, deliveries: &Deliveries, keeper: &Arc<Keeper>) -> Option<Delivery> {
-    let Some(receipt) = message.receipt_handle.clone() else {
+fn take(
+    mut message: SdkMessage,
+    deliveries: &Deliveries,
+    keeper: &Arc<Keeper>,
+) -> Option<Delivery> {
+    // It stays with the lease: nobody else is to delete it.
+    let Some(receipt) = message.receipt_handle.take() else {
         let (queue, message_id) = (deliveries.queue(), message.message_id());
-        tracing::error!(%queue, message_id, "SQS gave no receipt for a message: it comes again");
+        tracing::error!(queue, message_id, "SQS gave no receipt for a message: it comes again");
         return None;
     };
     let id = message.message_id.clone().unwrap_or_default();
-    let message = Message::new(message);
-    let lease = keeper.hold(receipt, id, message.receive_count().unwrap_or(1));
+    let lease = keeper.hold(receipt, id, Message::new(&message).receive_count().unwrap_or(1));
     Some(Delivery::new(deliveries.clone(), message, Some(lease)))
 }
 

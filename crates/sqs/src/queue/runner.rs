@@ -15,7 +15,7 @@ use super::Queue;
 use super::drain::drained;
 use super::lanes::{Lane, Lanes};
 use crate::error::Error;
-use crate::process::{Delivery, Handled, Message};
+use crate::process::{Delivery, Handled, OwnedMessage};
 
 /// How long what runs may take to end when the runner stops, unless told otherwise.
 const DRAIN: Duration = Duration::from_secs(30);
@@ -97,7 +97,7 @@ impl Runner {
     /// messages were handled and could not be deleted.
     pub async fn run<F, Fut, T, E>(self, handler: F) -> Result<(), Error>
     where
-        F: Fn(Message) -> Fut + Send + Sync + 'static,
+        F: Fn(OwnedMessage) -> Fut + Send + Sync + 'static,
         Fut: Future<Output = Result<T, E>> + Send + 'static,
         T: Send + 'static,
         E: Display + Send + 'static,

@@ -172,7 +172,7 @@ impl Work {
             if self.flushes[at].waits_for.is_empty() {
                 let Flush { done, .. } = self.flushes.swap_remove(at);
                 // Nobody may wait any longer.
-                let _ = done.send(());
+                done.send(()).unwrap_or_default();
             } else {
                 at += 1;
             }

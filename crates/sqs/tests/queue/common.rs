@@ -207,6 +207,12 @@ impl Seen {
     }
 }
 
+/// Host and port of a queue's URL.
+pub(crate) fn server(url: &str) -> (&str, &str) {
+    let authority = url.split('/').nth(2).expect("an authority");
+    authority.rsplit_once(':').expect("a port")
+}
+
 /// The last part of a queue's URL.
 pub(crate) fn name(url: &str) -> &str {
     url.rsplit('/').next().expect("a name")

@@ -32,7 +32,7 @@ async fn a_poison_message_goes_to_the_dead_letters_with_its_trace() {
     // Whoever reads the dead letters goes on with its trace.
     let queue = rig.read(&dead);
     for delivery in queue.receive().await.expect("an answer") {
-        let handler = async |message: &throughline_sqs::Message| {
+        let handler = async |message: throughline_sqs::Message<'_>| {
             assert_eq!(message.attribute("traceparent"), Some(TRACEPARENT));
             Ok::<_, String>(())
         };

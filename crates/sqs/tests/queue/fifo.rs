@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use throughline_sqs::{Error, Message};
+use throughline_sqs::{Error, Message, OwnedMessage};
 use throughline_testing::embedded::sqs::{Fault, Operation};
 use tokio::sync::Barrier;
 
@@ -24,7 +24,7 @@ async fn groups_keep_their_order_when_one_of_them_fails() {
     let run = {
         let seen = seen.clone();
         let runner = rig.read(&url).runner().concurrency(20);
-        runner.with_graceful_shutdown(seen.enough()).run(move |message: Message| {
+        runner.with_graceful_shutdown(seen.enough()).run(move |message: OwnedMessage| {
             let (seen, failures) = (seen.clone(), Arc::clone(&failures));
             async move {
                 tokio::task::yield_now().await;
@@ -65,7 +65,7 @@ async fn behind_a_poison_message_its_group_lives() {
     let run = {
         let seen = seen.clone();
         let runner = rig.read(&url).runner().concurrency(8);
-        runner.with_graceful_shutdown(seen.enough()).run(move |message: Message| {
+        runner.with_graceful_shutdown(seen.enough()).run(move |message: OwnedMessage| {
             seen.add(&format!("{} {:?}", message.body(), message.receive_count()), 8);
             async move { if message.body() == "a0" { Err("out of paper") } else { Ok(()) } }
         })
@@ -117,7 +117,7 @@ async fn a_loop_by_hand_keeps_the_order_as_well() {
     soon("all of them", async {
         while seen.len() < 4 {
             for delivery in queue.receive().await.expect("an answer") {
-                let handler = async |message: &Message| {
+                let handler = async |message: Message<'_>| {
                     seen.push(message.body().to_owned());
                     if message.body() == "a0" { Err("out of paper") } else { Ok(()) }
                 };

@@ -134,7 +134,7 @@ async fn a_heartbeat_that_is_refused_is_the_last() {
     let queue = rig.read(&url).visibility_timeout(VISIBILITY);
     let mut received = queue.receive().await.expect("an answer");
     rig.raw.purge_queue().queue_url(&url).send().await.expect("it is empty");
-    let handler = async |_: &throughline_sqs::Message| {
+    let handler = async |_: throughline_sqs::Message<'_>| {
         tokio::time::sleep(LONG).await;
         Ok::<_, String>(())
     };

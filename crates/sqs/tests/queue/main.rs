@@ -13,6 +13,9 @@ mod hold;
 #[cfg(feature = "lambda")]
 mod lambda;
 mod law;
+#[cfg(feature = "lambda")]
+#[path = "../log/mod.rs"]
+mod log;
 mod process;
 mod rights;
 mod runner;

@@ -137,6 +137,26 @@ async fn a_panic_and_an_error_stay_alone() {
     );
 }
 
+/// Not even by the SDK's own type.
+#[tokio::test]
+async fn nobody_but_the_queue_can_delete_what_is_handled() {
+    let rig = Rig::new();
+    let url = rig.queue(&[]).await;
+    rig.send(&url, "one book").await;
+    let seen = Seen::default();
+    let run = {
+        let seen = seen.clone();
+        rig.read(&url).runner().with_graceful_shutdown(seen.enough()).run(move |message| {
+            let message = message.clone().into_untraced();
+            seen.add(&format!("{:?} {:?}", message.body(), message.receipt_handle()), 1);
+            async { Ok::<_, String>(()) }
+        })
+    };
+    soon("the end", run).await.expect("a drain");
+    assert_eq!(seen.all(), [r#"Some("one book") None"#]);
+    assert_eq!(rig.counts(&url).await, (0, 0));
+}
+
 /// All three are in flight when one of them panics.
 #[tokio::test]
 async fn those_beside_a_panic_go_on() {
