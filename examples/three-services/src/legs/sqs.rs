@@ -9,7 +9,6 @@ use aws_sdk_sqs::config::retry::RetryConfig;
 use aws_sdk_sqs::config::timeout::TimeoutConfig;
 use aws_sdk_sqs::config::{BehaviorVersion, Builder, Config, Credentials, Region};
 use aws_sdk_sqs::error::{ProvideErrorMetadata, SdkError};
-use aws_sdk_sqs::operation::get_queue_url::GetQueueUrlError;
 use aws_sdk_sqs::types::QueueAttributeName as Name;
 use serde_json::json;
 use throughline::core::error_chain;
@@ -32,6 +31,9 @@ const BACKOFF: Duration = Duration::from_secs(1);
 const WAIT: Duration = Duration::from_secs(1);
 /// How long a call may take, with all its tries.
 const ANSWER: Duration = Duration::from_secs(5);
+
+/// The codes of a queue that isn't there, as AWS and others send them.
+const GONE: [&str; 2] = ["AWS.SimpleQueueService.NonExistentQueue", "QueueDoesNotExist"];
 
 /// Both queues, by their URLs.
 #[derive(Clone, Debug)]
@@ -56,13 +58,13 @@ impl NoQueue {
         E: ProvideErrorMetadata + StdError + 'static,
     {
         move |error| {
-            let cause = error_chain(&error);
-            let cause = match error.raw_response() {
-                Some(answer) if error.code().is_none() => {
+            let cause = match (error.code(), error.raw_response()) {
+                (Some(code), _) => format!("{code}: {}", error.message().unwrap_or_default()),
+                (None, Some(answer)) => {
                     let status = answer.status();
-                    format!("the answer is no SQS's, HTTP {status}: {cause}")
+                    format!("the answer is no SQS's, HTTP {status}: {}", error_chain(&error))
                 }
-                _ => cause,
+                (None, None) => error_chain(&error),
             };
             NoQueue { queue, cause }
         }
@@ -138,11 +140,8 @@ impl Requests {
 async fn find(sqs: &Client, queue: &'static str) -> Result<Option<String>, NoQueue> {
     match sqs.get_queue_url().queue_name(queue).send().await {
         Ok(found) => Ok(found.queue_url),
-        Err(error)
-            if error.as_service_error().is_some_and(GetQueueUrlError::is_queue_does_not_exist) =>
-        {
-            Ok(None)
-        }
+        // The type of this error holds for AWS alone, which sends the older code beside it.
+        Err(error) if error.code().is_some_and(|code| GONE.contains(&code)) => Ok(None),
         Err(error) => Err(NoQueue::of(queue)(error)),
     }
 }
