@@ -12,9 +12,9 @@ use throughline::lineage::Class;
 
 const SURROUNDINGS: &str = "\
 Kafka, SQS and the collector are embedded, unless KAFKA_BROKERS (host:port), SQS_ENDPOINT
-(http://host:port) or OTEL_EXPORTER_OTLP_ENDPOINT names one that is there already. SQS_ENDPOINT takes
-AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_REGION along, and AWS_SESSION_TOKEN if there is one.
-Started by hand, `orders` and `fulfilment` need KAFKA_BROKERS, and `fulfilment` SQS_ENDPOINT.";
+(http://host:port, beside AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_REGION) or
+OTEL_EXPORTER_OTLP_ENDPOINT names one that is there already. Started by hand, `orders` and
+`fulfilment` need KAFKA_BROKERS, and `fulfilment` SQS_ENDPOINT, too.";
 
 /// Three services, one unbroken trace an order.
 #[derive(Debug, Parser)]

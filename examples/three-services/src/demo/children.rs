@@ -255,9 +255,9 @@ fn remember(log: &Mutex<VecDeque<String>>, line: String, show: bool) {
         None => line,
         Some("WARN" | "ERROR") => {
             let text = |key: &str| said[key].as_str().unwrap_or_default().to_owned();
-            let error = said["fields"]["error"].as_str();
-            let error = error.map(|error| format!(": {error}")).unwrap_or_default();
-            format!("{} {}: {}{error}", text("service.name"), text("level"), text("message"))
+            let why = said["fields"]["error"].as_str().or(said["fields"]["reason"].as_str());
+            let why = why.map(|why| format!(": {why}")).unwrap_or_default();
+            format!("{} {}: {}{why}", text("service.name"), text("level"), text("message"))
         }
         Some(_) => return,
     };

@@ -1,5 +1,8 @@
 //! The leg over SQS: a pickup that fails each time, an SQS of the user's, and one that is away.
 
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
 use serde_json::Value;
 use throughline_testing::embedded::Sqs;
 use throughline_testing::embedded::sqs::{Fault, Operation};
@@ -152,4 +155,23 @@ fn a_service_that_knows_no_sqs_says_so() {
         said(fulfilment.env("KAFKA_BROKERS", "127.0.0.1:1").output().expect("it starts"));
     assert_eq!(fulfilment.code, Some(1), "{}", fulfilment.out);
     assert_contains(&fulfilment.err, &["fulfilment: no SQS is known; set SQS_ENDPOINT"]);
+}
+
+#[test]
+fn an_sqs_that_goes_away_in_the_middle_is_told_in_a_sentence() {
+    let sqs = Sqs::start().expect("an SQS");
+    let mut demo = demo();
+    demo.args(["--orders", "100000", "--trees", "0"]).envs(access(&sqs));
+    let demo = demo.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+    let demo = demo.expect("the demo starts");
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while sqs.requests(Operation::SendMessage) < 5 {
+        assert!(Instant::now() < deadline, "no message is sent");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    drop(sqs);
+    let demo = said(demo.wait_with_output().expect("the demo ends"));
+    assert_eq!(demo.code, Some(1), "{}{}", demo.out, demo.err);
+    let sentence = "fulfilment stopped in the middle of the run";
+    assert_contains(&demo.err, &[sentence, "no pickup could be asked for", "Connection refused"]);
 }

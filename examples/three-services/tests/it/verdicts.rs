@@ -150,6 +150,14 @@ fn every_break_stands_in_one_table() {
 }
 
 #[test]
+fn the_help_names_every_leg() {
+    let wrong = run(&["--break", "nothing"]).err;
+    let (_, legs) = wrong.split_once("choose one of ").expect("a choice");
+    let (legs, _) = legs.split_once(", or all").expect("all of them");
+    assert_contains(&run(&["--help"]).out, &[&format!("({legs}), or each in its turn (all)")]);
+}
+
+#[test]
 fn what_cannot_be_read_is_told_in_a_sentence() {
     let missing = run(&["verdict", "--spans", "/no/such/file"]);
     assert_eq!(missing.code, Some(1));
