@@ -28,7 +28,7 @@ pub(crate) const PACKED: &str = "packed";
 pub(crate) const SCHEDULED: &str = "scheduled";
 /// The lorry comes to fetch it, and nothing is left to do.
 pub(crate) const BOOKED: &str = "booked";
-/// It comes to the same: somebody calls the carrier, whose system books nothing.
+/// It comes to the same: somebody phones the carrier, whose system books nothing.
 pub(crate) const BY_HAND: &str = "by-hand";
 /// Its customer was told so, and nothing more will come.
 pub(crate) const FAILED: &str = "failed";

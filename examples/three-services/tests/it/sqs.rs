@@ -28,7 +28,7 @@ fn a_pickup_that_fails_each_time_ends_as_a_dead_letter_in_its_trace() {
     let below = |child: &str| format!("fulfilment producer send pickups > {child}");
     let of_poison = [
         format!("{dead} > fulfilment client POST"),
-        format!("{dead} > fulfilment internal call"),
+        format!("{dead} > fulfilment internal phone"),
         below(&format!("{booked} failed")),
         below(&format!("{booked} failed")),
         below(&format!("{booked} failed")),

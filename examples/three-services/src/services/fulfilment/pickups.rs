@@ -85,7 +85,7 @@ impl Handler {
     /// What has failed too often.
     async fn hand_over(&self, message: Message) -> Result<(), NotBooked> {
         let (order, callback) = read(&message)?;
-        call(&order).await;
+        phone(&order).await;
         let _told = report(&self.http, &callback, &order, BY_HAND).await;
         Ok(())
     }
@@ -104,7 +104,7 @@ async fn book(order: &Order) {
 }
 
 #[instrument(skip_all)]
-async fn call(order: &Order) {
+async fn phone(order: &Order) {
     tokio::time::sleep(Duration::from_millis(3)).await;
-    info!("somebody calls the carrier about order {}", order.id);
+    info!("somebody phones the carrier about order {}", order.id);
 }
