@@ -163,6 +163,11 @@ impl Config {
         Extraction::new(carrier, &self.propagation, trust, &self.admitted)
     }
 
+    /// The same once more, for a further try of a message whose extraction was counted.
+    pub fn extract_again(&self, carrier: &(impl ReadCarrier + ?Sized)) -> Extraction {
+        Extraction::uncounted(carrier, &self.propagation, self.trust, &self.admitted)
+    }
+
     /// The span in which a message was sent or created, for a link to it, or to see that it has a
     /// context already. Nothing is judged or counted: that is for whoever
     /// [extracts](Self::extract) it to follow it.

@@ -33,15 +33,25 @@ impl Extraction {
         trust: Trust,
         admitted: &Arc<[String]>,
     ) -> Self {
-        let extraction = match propagation.speaks() {
+        let extraction = Extraction::uncounted(carrier, propagation, trust, admitted);
+        count_extraction(extraction.outcome);
+        extraction
+    }
+
+    #[inline]
+    pub(crate) fn uncounted(
+        carrier: &(impl ReadCarrier + ?Sized),
+        propagation: &Propagation,
+        trust: Trust,
+        admitted: &Arc<[String]>,
+    ) -> Self {
+        match propagation.speaks() {
             Speaks::W3c(fields) => {
                 Extraction::judge(fields.read(carrier, Baggages::Shared), trust, admitted)
             }
             Speaks::Formats => Extraction::of_formats(carrier, propagation, trust, admitted),
             Speaks::Foreign => Extraction::foreign(carrier, propagation, trust, admitted),
-        };
-        count_extraction(extraction.outcome);
-        extraction
+        }
     }
 
     // Always: it is called from two places, and hands back what is large.
@@ -158,20 +168,38 @@ pub(crate) fn peek(
     found.is_valid().then_some(found)
 }
 
-/// The span that a message came from which isn't its parent here, as a value of the context: whoever
-/// copies what came into what is sent on must not let it in by that.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct KeptOut(TraceId, SpanId);
+/// The spans that messages came from which aren't their parent here, as a value of the context:
+/// whoever copies what came into what is sent on must not let it in by that.
+#[derive(Debug)]
+pub(crate) struct KeptOut(Vec<(TraceId, SpanId)>);
 
 impl KeptOut {
-    pub(crate) fn of(sender: &SpanContext) -> Self {
-        KeptOut(sender.trace_id(), sender.span_id())
+    pub(crate) fn holds(&self, found: &SpanContext) -> bool {
+        self.0.contains(&(found.trace_id(), found.span_id()))
     }
+}
+
+/// `context`, with the senders of these messages kept out of it, followed or not.
+pub(crate) fn keep_out<'a>(
+    context: Context,
+    messages: impl IntoIterator<Item = &'a Extraction>,
+) -> Context {
+    let mut senders = Vec::new();
+    for message in messages {
+        let parent = message.parent.span();
+        let parent = parent.span_context();
+        if parent.is_valid() {
+            senders.push((parent.trace_id(), parent.span_id()));
+        } else if let Some(KeptOut(out)) = message.parent.get() {
+            senders.extend_from_slice(out);
+        }
+    }
+    if senders.is_empty() { context } else { context.with_value(KeptOut(senders)) }
 }
 
 fn kept_out(context: Context, sender: Option<&SpanContext>) -> Context {
     match sender {
-        Some(sender) => context.with_value(KeptOut::of(sender)),
+        Some(sender) => context.with_value(KeptOut(vec![(sender.trace_id(), sender.span_id())])),
         None => context,
     }
 }
