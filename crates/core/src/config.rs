@@ -163,6 +163,11 @@ impl Config {
         Extraction::new(carrier, &self.propagation, trust, &self.admitted)
     }
 
+    /// The same once more, for a further try of a message whose extraction was counted.
+    pub fn extract_again(&self, carrier: &(impl ReadCarrier + ?Sized)) -> Extraction {
+        Extraction::uncounted(carrier, &self.propagation, self.trust, &self.admitted)
+    }
+
     /// The span in which a message was sent or created, for a link to it, or to see that it has a
     /// context already. Nothing is judged or counted: that is for whoever
     /// [extracts](Self::extract) it to follow it.
@@ -251,7 +256,8 @@ impl Config {
 
     /// The context that a message was created in which is about to be sent: somebody put it there on
     /// purpose, and there it stays. `None` where nothing valid is there, or the context that the
-    /// message came with that is being handled here: whoever copies headers has created nothing.
+    /// message came with that is being handled here, continued or not: whoever copies headers has
+    /// created nothing.
     #[must_use]
     pub fn creation_context(&self, carrier: &(impl ReadCarrier + ?Sized)) -> Option<Context> {
         inject::creation_context(&self.propagation, carrier)

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use opentelemetry::Context;
 use opentelemetry::baggage::{Baggage, BaggageExt};
-use opentelemetry::trace::{SpanContext, TraceContextExt, TraceState};
+use opentelemetry::trace::{SpanContext, SpanId, TraceContextExt, TraceId, TraceState};
 
 use crate::carrier::ReadCarrier;
 use crate::codec::Malformed;
@@ -33,15 +33,25 @@ impl Extraction {
         trust: Trust,
         admitted: &Arc<[String]>,
     ) -> Self {
-        let extraction = match propagation.speaks() {
+        let extraction = Extraction::uncounted(carrier, propagation, trust, admitted);
+        count_extraction(extraction.outcome);
+        extraction
+    }
+
+    #[inline]
+    pub(crate) fn uncounted(
+        carrier: &(impl ReadCarrier + ?Sized),
+        propagation: &Propagation,
+        trust: Trust,
+        admitted: &Arc<[String]>,
+    ) -> Self {
+        match propagation.speaks() {
             Speaks::W3c(fields) => {
                 Extraction::judge(fields.read(carrier, Baggages::Shared), trust, admitted)
             }
             Speaks::Formats => Extraction::of_formats(carrier, propagation, trust, admitted),
             Speaks::Foreign => Extraction::foreign(carrier, propagation, trust, admitted),
-        };
-        count_extraction(extraction.outcome);
-        extraction
+        }
     }
 
     // Always: it is called from two places, and hands back what is large.
@@ -70,8 +80,9 @@ impl Extraction {
         let remote = read.parent.take().and_then(Result::ok);
         let remote = remote.map(|parent| parent.into_span_context(TraceState::NONE));
         let outcome = if remote.is_some() { Outcome::Untrusted } else { found };
+        let parent = kept_out(admit(&read.into_context(), admitted), remote.as_ref());
         let link = remote.filter(|_| trust == Trust::Link).map(Box::new);
-        Extraction { parent: admit(&read.into_context(), admitted), link, outcome }
+        Extraction { parent, link, outcome }
     }
 
     #[cold]
@@ -107,7 +118,7 @@ impl Extraction {
             }
             (false, Trust::Continue) => Extraction { parent, link: None, outcome: Outcome::Absent },
             (valid, Trust::Link | Trust::Ignore) => Extraction {
-                parent: admit(&parent, admitted),
+                parent: kept_out(admit(&parent, admitted), valid.then_some(&remote)),
                 link: (valid && trust == Trust::Link).then(|| Box::new(stateless(&remote))),
                 outcome: if valid { Outcome::Untrusted } else { Outcome::Absent },
             },
@@ -155,6 +166,42 @@ pub(crate) fn peek(
 ) -> Option<SpanContext> {
     let found = propagation.read(carrier).span().span_context().clone();
     found.is_valid().then_some(found)
+}
+
+/// The spans that messages came from which aren't their parent here, as a value of the context:
+/// whoever copies what came into what is sent on must not let it in by that.
+#[derive(Debug)]
+pub(crate) struct KeptOut(Vec<(TraceId, SpanId)>);
+
+impl KeptOut {
+    pub(crate) fn holds(&self, found: &SpanContext) -> bool {
+        self.0.contains(&(found.trace_id(), found.span_id()))
+    }
+}
+
+/// `context`, with the senders of these messages kept out of it, followed or not.
+pub(crate) fn keep_out<'a>(
+    context: Context,
+    messages: impl IntoIterator<Item = &'a Extraction>,
+) -> Context {
+    let mut senders = Vec::new();
+    for message in messages {
+        let parent = message.parent.span();
+        let parent = parent.span_context();
+        if parent.is_valid() {
+            senders.push((parent.trace_id(), parent.span_id()));
+        } else if let Some(KeptOut(out)) = message.parent.get() {
+            senders.extend_from_slice(out);
+        }
+    }
+    if senders.is_empty() { context } else { context.with_value(KeptOut(senders)) }
+}
+
+fn kept_out(context: Context, sender: Option<&SpanContext>) -> Context {
+    match sender {
+        Some(sender) => context.with_value(KeptOut(vec![(sender.trace_id(), sender.span_id())])),
+        None => context,
+    }
 }
 
 /// An empty context with the members of `came`'s baggage that have these keys.

@@ -4,9 +4,10 @@ use http::HeaderName;
 use opentelemetry::Context;
 use opentelemetry::baggage::BaggageExt;
 use opentelemetry::propagation::TextMapPropagator;
-use opentelemetry::trace::{SpanId, TraceContextExt};
+use opentelemetry::trace::{SpanContext, SpanId, TraceContextExt};
 
 use crate::carrier::{ReadCarrier, WriteCarrier};
+use crate::extract::KeptOut;
 use crate::outcome::count_injection;
 use crate::propagation::{
     Baggages, Format, Propagation, Read, Reader, Speaks, W3cPropagator, Writer, clear_b3,
@@ -100,16 +101,22 @@ pub(crate) fn creation_context(
     let is_creation_context = {
         let span = created.span();
         let found = span.span_context();
-        let is_copied = Context::map_current(|current| {
-            let state = current.get::<State>();
-            let (span, ids) = (current.span(), (found.trace_id(), found.span_id()));
-            let current = span.span_context();
-            ids == (current.trace_id(), current.span_id())
-                || state.is_some_and(|state| state.continues(found))
-        });
-        found.is_valid() && !is_copied
+        found.is_valid() && !is_copied(found)
     };
     is_creation_context.then_some(created)
+}
+
+/// Whether this is what is current here, or what the message brought that is handled here: whoever
+/// copies what a message has with it has created nothing.
+pub(crate) fn is_copied(found: &SpanContext) -> bool {
+    Context::map_current(|context| {
+        let state = context.get::<State>();
+        let (span, ids) = (context.span(), (found.trace_id(), found.span_id()));
+        let current = span.span_context();
+        ids == (current.trace_id(), current.span_id())
+            || state.is_some_and(|state| state.continues(found))
+            || context.get::<KeptOut>().is_some_and(|kept_out| kept_out.holds(found))
+    })
 }
 
 #[cold]

@@ -3,12 +3,15 @@
 use std::borrow::Cow;
 use std::sync::LazyLock;
 
-use opentelemetry::{StringValue, Value};
+use opentelemetry::baggage::{BaggageExt, KeyValueMetadata};
+use opentelemetry::trace::{SpanContext, SpanKind, TraceContextExt};
+use opentelemetry::{Context, StringValue, Value};
 
+use crate::extract::keep_out;
 use crate::metrics::Labels;
 use crate::semconv::{self, replaced};
-use crate::span::Description;
-use crate::stability;
+use crate::span::{BoundarySpan, Description};
+use crate::{Config, Extraction, inject, stability};
 
 /// A span's name and its `messaging.destination.name`.
 #[derive(Clone, Debug)]
@@ -47,6 +50,106 @@ pub enum CreationContext {
     /// A link: the processing is a child of whatever is current where it runs, else the root of a
     /// trace of its own.
     Link,
+}
+
+/// Starts the span in which one message is processed, of kind CONSUMER: in the trace that it came
+/// with and linked to whatever is current, or the other way round. Its baggage holds either way.
+///
+/// `expect_parent` as in [`Config::receive_expecting`].
+#[inline]
+pub fn process(
+    config: &Config,
+    extraction: Extraction,
+    (is, expect_parent): (CreationContext, bool),
+    describe: impl FnOnce() -> Description,
+) -> BoundarySpan {
+    if is == CreationContext::Link {
+        return process_linked(config, &extraction, expect_parent, describe);
+    }
+    config.receive_expecting(extraction, expect_parent, SpanKind::Consumer, || {
+        let mut span = describe();
+        if let Some(ambient) = ambient() {
+            span.link(ambient);
+        }
+        span
+    })
+}
+
+/// Starts the span in which messages are processed together, of kind CONSUMER, as a child of
+/// whatever is current: none of them can be the parent. `describe` links them.
+///
+/// Where a handler copies what one of them brought into what it sends, that gives way to the context of
+/// the send, as for a message that is processed alone.
+pub fn process_batch(
+    config: &Config,
+    messages: &[Extraction],
+    describe: impl FnOnce() -> Description,
+) -> BoundarySpan {
+    let parent = keep_out(Context::current(), messages);
+    config.start_under(parent, SpanKind::Consumer, describe)
+}
+
+#[cold]
+fn process_linked(
+    config: &Config,
+    extraction: &Extraction,
+    expect_parent: bool,
+    describe: impl FnOnce() -> Description,
+) -> BoundarySpan {
+    let (mut parent, baggage) = (Context::current(), extraction.context().baggage());
+    if !baggage.is_empty() {
+        parent = parent.with_baggage(baggage.iter().map(|(key, (value, properties))| {
+            KeyValueMetadata::new(key.clone(), value.clone(), properties.clone())
+        }));
+    }
+    let sender = extraction.to_link();
+    let parent = keep_out(parent, [extraction]);
+    config.start_under(parent, SpanKind::Consumer, || {
+        let mut span = describe();
+        if expect_parent && extraction.lacks_context() {
+            span.set(semconv::THROUGHLINE_PARENT_EXPECTED, true);
+        }
+        if let Some(sender) = sender {
+            span.link(sender);
+        }
+        span
+    })
+}
+
+/// Starts the span of a message that was created before, by somebody whose context stays in it: of
+/// kind CLIENT, linked to there, since the trace goes on from there and not from here.
+///
+/// Where nothing is current, as in what relays an outbox, the sending is done for the message alone:
+/// it is a child of its creation.
+#[cold]
+pub fn send_created(
+    config: &Config,
+    created: Context,
+    describe: impl FnOnce() -> Description,
+) -> BoundarySpan {
+    let link = created.span().span_context().clone();
+    let current = Context::current();
+    let parent = if current.span().span_context().is_valid() { current } else { created };
+    config.start_under(parent, SpanKind::Client, || {
+        let mut span = describe();
+        span.link(link);
+        span
+    })
+}
+
+/// Whether this context, found in a message that is about to be sent, is the current one, or the one
+/// that the message brought which is handled here: a copy then, and nothing that was created.
+#[must_use]
+pub fn is_copied(found: &SpanContext) -> bool {
+    inject::is_copied(found)
+}
+
+fn ambient() -> Option<SpanContext> {
+    Context::map_current(|current| {
+        let span = current.span();
+        let ambient = span.span_context();
+        ambient.is_valid().then(|| ambient.clone())
+    })
 }
 
 /// Sets `messaging.system.name`: `kafka`, `aws.sqs`.

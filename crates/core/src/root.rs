@@ -210,6 +210,13 @@ impl<'a> Facts<'a> {
         facts
     }
 
+    /// Whether this span has lost the sender of its message, though it has a parent: it is linked to
+    /// senders in place of being their child, and one that was expected brought no context.
+    #[must_use]
+    pub fn lacks_sender(&self) -> bool {
+        self.kind == Kind::Consumer && self.parent_expected && !self.declared
+    }
+
     /// Whether this span, which has no parent, may be a root.
     #[must_use]
     pub fn judge(&self) -> Verdict {

@@ -331,6 +331,7 @@ impl Outbound for Producing {
     const KIND: SpanKind = SpanKind::Producer;
     const LAYERED: bool = false;
     const CANCELS: bool = false;
+    const KEEPS_CREATION: bool = true;
 
     fn patience(&self) -> Duration {
         PATIENCE

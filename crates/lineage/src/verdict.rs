@@ -217,6 +217,10 @@ fn judge_tops(
         };
         verdict.breaks.push(found);
     }
+    let below = trace.nodes().filter(|node| node.top().is_none());
+    for node in below.filter(|node| node.span().facts().lacks_sender()) {
+        verdict.breaks.push(lost_root(node.span(), processes));
+    }
 }
 
 fn orphan(span: &Span, answer: Answer, reason: String) -> Break {

@@ -45,6 +45,21 @@ fn a_raw_spawn_is_a_break_of_its_task() {
 }
 
 #[test]
+fn a_message_without_its_sender_in_the_midst_of_a_trace_is_a_break() {
+    let mut spans = order(&DEMO);
+    let batch = spans.last_mut().unwrap();
+    batch.kind = Kind::Consumer;
+    batch.attributes.push("messaging.system.name", "kafka");
+    assert!(judge(spans.clone()).is_unbroken());
+    spans.last_mut().unwrap().attributes.push("throughline.parent.expected", true);
+    let verdict = judge(spans.clone());
+    let [found] = verdict.breaks.as_slice() else { panic!("{verdict}") };
+    assert_eq!((found.class, found.span_id), (Class::Kafka, id(6)));
+    let text = Forest::new(spans).traces()[0].to_string();
+    assert!(text.contains("orphan: a sender's context is missing"), "{text}");
+}
+
+#[test]
 fn the_verdict_knows_no_names() {
     let renamed =
         Names { services: ["a", "b", "c"], legs: ["X /1", "X /2", "X /3"], task: "whatever" };

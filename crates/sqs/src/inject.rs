@@ -9,6 +9,7 @@ use http::HeaderName;
 use opentelemetry::Context;
 use opentelemetry::trace::{SpanContext, TraceContextExt};
 use throughline_core::codec::{traceparent, xray};
+use throughline_core::messaging::is_copied;
 use throughline_core::{ReadCarrier, WriteCarrier};
 
 use crate::extract::XRAY;
@@ -100,17 +101,18 @@ impl<V: Attribute> Outgoing<'_, V> {
         self.headers.as_ref()?.as_ref()?.get(&name)?.string_value()
     }
 
-    /// The context that the caller has put in, of a trace that isn't the current one: the message was
-    /// created elsewhere.
-    pub(crate) fn creation(&self, settings: &Settings) -> Option<SpanContext> {
+    /// The context that the message was created in, elsewhere or before: the caller has put it in.
+    pub(crate) fn creation(&self, settings: &Settings) -> Option<Context> {
         if self.attributes.as_ref().is_none_or(HashMap::is_empty) && self.header().is_none() {
             return None;
         }
         let header = self.header().filter(|_| settings.trace_header.is_preferred());
         let header = header.and_then(|it| xray::parse(it.as_bytes()).ok()?.span_context());
-        let creation = header.or_else(|| settings.config.peek(self))?;
-        let current = Context::map_current(|it| it.span().span_context().trace_id());
-        (creation.trace_id() != current).then_some(creation)
+        match header {
+            Some(found) if is_copied(&found) => None,
+            Some(found) => Some(Context::new().with_remote_span_context(found)),
+            None => settings.config.creation_context(self),
+        }
     }
 
     /// Puts a context in, as much of it as there is room for. `sizes` are those that grow by it: the

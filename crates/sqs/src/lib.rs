@@ -43,7 +43,7 @@
 //! | `create {queue}` | PRODUCER | each entry of `SendMessageBatch` | Error when this entry is refused |
 //! | `send {queue}` | CLIENT, linked to each `create` | `SendMessageBatch` | Error when an entry is refused, or all |
 //! | `receive {queue}` | CLIENT, linked to each message | `ReceiveMessage` that brings messages, or fails | |
-//! | `process {queue}` | CONSUMER, child of the `send` or `create` | a [`Delivery`]'s handler | Error when it fails or panics, `error.type=cancelled` when it is dropped |
+//! | `process {queue}` | CONSUMER, child of the `send` or `create`, or [linked](CreationContext) to it | a [`Delivery`]'s handler | Error when it fails or panics, `error.type=cancelled` when it is dropped |
 //! | `delete {queue}`, `change_visibility {queue}` | CLIENT | these, and their batches | Error when an entry is refused, or all |
 //!
 //! A call that the SDK tries again is one span. A call whose future is dropped is `cancelled`. An empty
@@ -77,9 +77,9 @@
 //!
 //! | what it has | what becomes of it |
 //! |---|---|
-//! | one of the trace that is current: what a handler forwards, or was put in by hand | replaced by that of the send, which belongs under what is current |
+//! | that of the message which is handled here, as a handler forwards it; or the current one, put in by hand | replaced by that of the send, which belongs under what is current |
 //! | one that isn't valid | replaced |
-//! | one of another trace: what an outbox has kept, or a message that is driven back | kept, with all that goes along; the `send` span is CLIENT and links to it, and there is no `create` span |
+//! | any other: what an outbox has kept, a message that is driven back, a `create` span of your own | kept, with all that goes along; the `send` span is CLIENT and links to it (where nothing is current it is its child, too), and there is no `create` span |
 //!
 //! An attribute `baggage` beside no `traceparent` is the user's own.
 //!
@@ -102,3 +102,5 @@ pub use error::{Error, NotDeleted};
 pub use process::{Deliveries, Delivery, Interceptor, Message};
 pub use queue::{Queue, Runner};
 pub use settings::TraceHeader;
+/// Whether a message continues its sender's trace, or is linked to it.
+pub use throughline_core::messaging::CreationContext;

@@ -1,4 +1,5 @@
 use throughline_core::Config;
+use throughline_core::messaging::CreationContext;
 
 /// The most bytes of a message and its attributes, and of all of a batch: 1 MiB.
 pub(crate) const MAX_SIZE: usize = 1 << 20;
@@ -8,6 +9,8 @@ pub(crate) const MAX_SIZE: usize = 1 << 20;
 pub(crate) struct Settings {
     pub(crate) config: Config,
     pub(crate) trace_header: TraceHeader,
+    /// What a message's own context is to the span that processes it.
+    pub(crate) creation_context: CreationContext,
     pub(crate) sns_envelopes: bool,
     pub(crate) create_spans: bool,
     pub(crate) max_message_size: usize,
@@ -18,6 +21,7 @@ impl Settings {
         Settings {
             config: Config::new(env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION")),
             trace_header: TraceHeader::default(),
+            creation_context: CreationContext::default(),
             sns_envelopes: true,
             create_spans: true,
             max_message_size: MAX_SIZE,
@@ -85,6 +89,20 @@ macro_rules! inbound_setters {
         #[must_use]
         pub fn expect_parent(self, expect: bool) -> Self {
             self.map(|config| config.expect_parent(expect))
+        }
+
+        /// What a message's own context is to the span that processes it:
+        /// [`CreationContext::Parent`], the default, or [`CreationContext::Link`], for a service
+        /// whose own work is what matters (a job that reads a backlog), or whose messages are read by
+        /// many.
+        ///
+        /// Linked or not, the message's baggage holds in the handler.
+        ///
+        /// [`CreationContext::Parent`]: throughline_core::messaging::CreationContext::Parent
+        /// [`CreationContext::Link`]: throughline_core::messaging::CreationContext::Link
+        #[must_use]
+        pub fn creation_context(self, is: throughline_core::messaging::CreationContext) -> Self {
+            self.change(|settings| settings.creation_context = is)
         }
 
         /// How `AWSTraceHeader` is read; [`TraceHeader::Fallback`](crate::TraceHeader::Fallback)

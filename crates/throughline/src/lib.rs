@@ -133,8 +133,20 @@ mod tracing_page {}
 #[doc = include_str!("../../../docs/http-and-grpc.md")]
 mod http_and_grpc {}
 
+/// The examples of the page on queues, compiled.
+#[cfg(all(doctest, feature = "kafka", feature = "sqs"))]
+#[doc = include_str!("../../../docs/queues.md")]
+mod queues {}
+
 /// The examples of the page on migration, compiled.
-#[cfg(all(doctest, feature = "axum", feature = "reqwest", feature = "tonic"))]
+#[cfg(all(
+    doctest,
+    feature = "axum",
+    feature = "kafka",
+    feature = "reqwest",
+    feature = "sqs",
+    feature = "tonic"
+))]
 #[doc = include_str!("../../../docs/migrating.md")]
 mod migrating {}
 

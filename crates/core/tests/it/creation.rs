@@ -2,7 +2,8 @@
 
 use opentelemetry::Context;
 use opentelemetry::trace::{SpanKind, TraceContextExt};
-use throughline_core::{Description, Format, Formats, Trust};
+use throughline_core::messaging::{self, CreationContext};
+use throughline_core::{BoundarySpan, Description, Format, Formats, Trust};
 
 use crate::span::bench;
 
@@ -37,6 +38,38 @@ fn what_was_put_there_on_purpose_is_told_from_what_was_copied() {
     }
     let formats = config.clone().with_propagator(Formats::new([Format::B3, Format::TraceContext]));
     assert!(formats.creation_context(&headers(&[CREATED])).is_some());
+}
+
+#[test]
+fn a_stranger_is_not_let_in_by_who_copies_what_he_sent() {
+    let config = bench().config;
+    let other = CREATED.replace("b7ad", "b7ae");
+    let is_copied = || {
+        assert!(config.creation_context(&headers(&[&other])).is_some(), "created for another one");
+        config.creation_context(&headers(&[CREATED])).is_none()
+    };
+    for trust in [Trust::Link, Trust::Ignore] {
+        let extraction = config.clone().trust(trust).extract(&headers(&[CREATED]));
+        let describe = || Description::new("process", 1);
+        let mut span = config.receive(extraction, SpanKind::Consumer, describe);
+        assert!(span.enter(is_copied), "{trust:?}");
+    }
+    let linked = (CreationContext::Link, false);
+    let extraction = config.extract(&headers(&[CREATED]));
+    let mut span =
+        messaging::process(&config, extraction, linked, || Description::new("process", 1));
+    assert!(span.enter(is_copied), "linked");
+}
+
+#[test]
+fn what_was_created_elsewhere_is_sent_for_it_alone_where_nothing_is_current() {
+    let config = bench().config;
+    let created = || config.creation_context(&headers(&[CREATED])).expect("it is valid");
+    let send = || messaging::send_created(&config, created(), || Description::new("send", 1));
+    let trace = |span: &BoundarySpan| span.context().span().span_context().trace_id().to_string();
+    assert_eq!(trace(&send()), "0af7651916cd43dd8448eb211c80319c");
+    let mut job = config.root("job");
+    assert_eq!(job.enter(|| trace(&send())), trace(&job));
 }
 
 #[test]

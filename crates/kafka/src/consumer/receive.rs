@@ -11,6 +11,7 @@ use rdkafka::TopicPartitionList;
 use rdkafka::consumer::Consumer;
 use rdkafka::error::KafkaError;
 
+use super::runner::BUFFER_BYTES;
 use super::state::{Stashed, is_transient};
 use super::{Hooks, State, StreamConsumer};
 use crate::error::{Error, Failed};
@@ -44,7 +45,7 @@ impl<'a> Collected<'a> {
     fn into_current(mut self) -> Vec<Delivery<'a>> {
         let all = std::mem::take(&mut self.deliveries).into_iter();
         let (current, gone): (Vec<_>, Vec<_>) = all.partition(Delivery::is_current);
-        gone.into_iter().for_each(|delivery| drop(delivery.give_back()));
+        gone.into_iter().for_each(Delivery::give_back);
         current
     }
 }
@@ -54,7 +55,7 @@ impl Drop for Collected<'_> {
         if !self.deliveries.is_empty() {
             let collected = std::mem::take(&mut self.deliveries).into_iter();
             let messages = collected.map(|delivery| {
-                let (message, ticket) = delivery.give_back();
+                let (message, ticket) = delivery.put_back();
                 Stashed::Message(message, ticket)
             });
             self.state.put_back(messages);
@@ -148,7 +149,8 @@ impl<H: Hooks, O> StreamConsumer<H, O> {
     }
 
     /// The next records together, for a handler that takes many at once: at least one, at most
-    /// `max`, and what comes within `wait` after the first. `None` once a
+    /// `max`, no more once they have 64 MiB together, and what comes within `wait` after the first.
+    /// `None` once a
     /// [`Closer`](super::Closer) was used.
     ///
     /// Dropping its future loses nothing.
@@ -161,14 +163,18 @@ impl<H: Hooks, O> StreamConsumer<H, O> {
             let Some(first) = self.recv().await? else { return Ok(None) };
             let mut collected = Collected { deliveries: vec![first], state: &self.client.state };
             let mut late = pin!(tokio::time::sleep(wait));
-            while collected.deliveries.len() < max {
+            let mut bytes = 0;
+            while collected.deliveries.len() < max && bytes < BUFFER_BYTES {
                 let received = tokio::select! {
                     biased;
                     received = self.recv() => received,
                     () = &mut late => break,
                 };
                 match received {
-                    Ok(Some(delivery)) => collected.deliveries.push(delivery),
+                    Ok(Some(delivery)) => {
+                        bytes += delivery.size();
+                        collected.deliveries.push(delivery);
+                    }
                     Ok(None) => break,
                     Err(error) => {
                         collected.state.tell_again(error);

@@ -1,12 +1,12 @@
 //! The span of messages that are handled together.
 
 use opentelemetry::trace::SpanKind;
-use opentelemetry::{Context, Key, KeyValue, Value};
-use throughline_core::messaging::{Destination, destination, set_system};
+use opentelemetry::{Key, KeyValue, Value};
+use throughline_core::messaging::{self, Destination, destination, set_system};
 use throughline_core::{BoundarySpan, Description, End, semconv};
 
 use super::Message;
-use super::span::{Retry, age, extract, now};
+use super::span::{Retry, age, expects_parent, extract, now};
 use crate::settings::{PROCESS, SYSTEM, Settings, partition_id, tell};
 
 /// What the spans do that only hold links.
@@ -75,11 +75,13 @@ pub(super) fn start_batch(
 ) -> BoundarySpan {
     let mut lacks_parent = false;
     let mut linked = Vec::with_capacity(messages.len());
+    let mut extracted = Vec::with_capacity(messages.len());
     for message in messages {
         // Whether or not it is recorded: what is found, and what isn't, is counted.
-        let extraction = extract(settings, *message);
-        lacks_parent |= extraction.lacks_context() && settings.expects_parent(message.topic());
+        let extraction = extract(settings, *message, retry);
+        lacks_parent |= extraction.lacks_context() && expects_parent(settings, *message, retry);
         linked.extend(extraction.to_link().map(|sender| (message, sender)));
+        extracted.push(extraction);
     }
     let shared = Shared::of(messages);
     let link = |span: &mut Description, linked: &[(&Message<'_>, _)]| {
@@ -91,7 +93,7 @@ pub(super) fn start_batch(
     let room = settings.max_links.saturating_sub(usize::from(retry.is_some()));
     let (first, rest) = linked.split_at(room.min(linked.len()));
     let config = &settings.config;
-    let mut span = config.start_under(Context::current(), SpanKind::Consumer, || {
+    let mut span = messaging::process_batch(config, &extracted, || {
         let mut span = shared.describe(PROCESS.name, CAPACITY);
         settings.describe(&mut span, PROCESS);
         let count = i64::try_from(messages.len()).unwrap_or(i64::MAX);

@@ -2,10 +2,8 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use opentelemetry::Context;
-use opentelemetry::baggage::{BaggageExt, KeyValueMetadata};
-use opentelemetry::trace::{SpanContext, SpanKind, TraceContextExt};
-use throughline_core::messaging::{CreationContext, Destination, destination};
+use opentelemetry::trace::SpanContext;
+use throughline_core::messaging::{self, Destination, destination};
 use throughline_core::{BoundarySpan, Description, Extraction, semconv};
 
 use super::Message;
@@ -41,18 +39,9 @@ pub(crate) fn start(
     extraction: Extraction,
     retry: Option<&Retry>,
 ) -> BoundarySpan {
-    if settings.creation_context == CreationContext::Link {
-        return start_linked(settings, message, &extraction, retry);
-    }
-    let expects = settings.expects_parent(message.topic());
-    let kind = SpanKind::Consumer;
-    let mut span = settings.config.receive_expecting(extraction, expects, kind, || {
-        let mut span = describe(settings, message, retry);
-        if let Some(ambient) = ambient() {
-            span.link(ambient);
-        }
-        span
-    });
+    let how = (settings.creation_context, expects_parent(settings, message, retry));
+    let describe = || describe(settings, message, retry);
+    let mut span = messaging::process(&settings.config, extraction, how, describe);
     measure(settings, &mut span, message, retry);
     span
 }
@@ -67,34 +56,6 @@ fn measure(
 ) {
     let messages = retry.is_none().then_some(1);
     settings.measure(span, PROCESS, Some(message.topic()), messages);
-}
-
-#[cold]
-fn start_linked(
-    settings: &Settings,
-    message: Message<'_>,
-    extraction: &Extraction,
-    retry: Option<&Retry>,
-) -> BoundarySpan {
-    let (current, baggage) = (Context::current(), extraction.context().baggage());
-    let parent = match baggage.is_empty() {
-        true => current,
-        false => current.with_baggage(baggage.iter().map(|(key, (value, properties))| {
-            KeyValueMetadata::new(key.clone(), value.clone(), properties.clone())
-        })),
-    };
-    let mut span = settings.config.start_under(parent, SpanKind::Consumer, || {
-        let mut span = describe(settings, message, retry);
-        if extraction.lacks_context() && settings.expects_parent(message.topic()) {
-            span.set(semconv::THROUGHLINE_PARENT_EXPECTED, true);
-        }
-        if let Some(sender) = extraction.to_link() {
-            span.link(sender);
-        }
-        span
-    });
-    measure(settings, &mut span, message, retry);
-    span
 }
 
 #[inline]
@@ -119,9 +80,32 @@ fn describe(settings: &Settings, message: Message<'_>, retry: Option<&Retry>) ->
     span
 }
 
-/// Takes the context out of a message.
-pub(crate) fn extract(settings: &Settings, message: Message<'_>) -> Extraction {
-    settings.config.extract(&RecordHeaders(message.headers()))
+/// Takes the context out of a message; counted once, however often the message is tried.
+#[inline]
+pub(crate) fn extract(
+    settings: &Settings,
+    message: Message<'_>,
+    retry: Option<&Retry>,
+) -> Extraction {
+    match retry {
+        None => settings.config.extract(&RecordHeaders(message.headers())),
+        Some(_) => extract_again(settings, message),
+    }
+}
+
+/// The same for one whose context was counted.
+#[cold]
+pub(crate) fn extract_again(settings: &Settings, message: Message<'_>) -> Extraction {
+    settings.config.extract_again(&RecordHeaders(message.headers()))
+}
+
+/// Whether it is a break that a message brings no context: one is told once.
+pub(crate) fn expects_parent(
+    settings: &Settings,
+    message: Message<'_>,
+    retry: Option<&Retry>,
+) -> bool {
+    retry.is_none() && settings.expects_parent(message.topic())
 }
 
 /// In milliseconds since 1970, as Kafka counts.
@@ -133,12 +117,4 @@ pub(super) fn now() -> i64 {
 /// How old a message is, in milliseconds; the clocks of its sender and of this host may differ.
 pub(super) fn age(message: Message<'_>, now: i64) -> Option<i64> {
     message.timestamp().to_millis().map(|sent| now.saturating_sub(sent).max(0))
-}
-
-fn ambient() -> Option<SpanContext> {
-    Context::map_current(|current| {
-        let span = current.span();
-        let ambient = span.span_context();
-        ambient.is_valid().then(|| ambient.clone())
-    })
 }

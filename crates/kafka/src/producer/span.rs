@@ -1,10 +1,10 @@
 //! The span of a record that is sent.
 
 use opentelemetry::Context;
-use opentelemetry::trace::{SpanContext, SpanKind, TraceContextExt};
+use opentelemetry::trace::{SpanContext, SpanKind};
 use rdkafka::error::KafkaError;
 use rdkafka::message::OwnedHeaders;
-use throughline_core::messaging::{Destination, destination};
+use throughline_core::messaging::{self, Destination, destination};
 use throughline_core::{BoundarySpan, Description, End, Propagate, semconv};
 
 use crate::error::failed;
@@ -63,7 +63,8 @@ pub(super) fn start(
         && let Some(headers) = headers
         && let Some(created) = creation_context(settings, headers)
     {
-        let mut span = start_created(settings, record, created);
+        let describe = || describe(settings, record, SEND);
+        let mut span = messaging::send_created(&settings.config, created, describe);
         settings.measure(&mut span, SEND, Some(record.topic), Some(1));
         return Sending { span, is_injected: false };
     }
@@ -82,20 +83,6 @@ pub(super) fn start(
 fn creation_context(settings: &Settings, headers: &OwnedHeaders) -> Option<Context> {
     let headers = Headers::new(Some(headers.as_borrowed()));
     settings.config.creation_context(&extract::Created(headers))
-}
-
-/// Starts the span of a record that was created before: the trace goes on from there, not from here.
-#[cold]
-fn start_created(settings: &Settings, record: Outgoing<'_>, created: Context) -> BoundarySpan {
-    let link = created.span().span_context().clone();
-    let current = Context::current();
-    // Where nothing is current, as in what relays an outbox, it is done for the record alone.
-    let parent = if current.span().span_context().is_valid() { current } else { created };
-    settings.config.start_under(parent, SpanKind::Client, || {
-        let mut span = describe(settings, record, SEND);
-        span.link(link);
-        span
-    })
 }
 
 /// The headers of a record that is created here and sent later.
@@ -125,13 +112,23 @@ fn inject(
     carrier.into_inner()
 }
 
-/// The record was not queued, and is given back. What was injected goes, so that it isn't taken for
-/// the user's when the record is sent again.
+/// The record was not queued, and is given back: nothing was sent. What was injected goes, so that it
+/// isn't taken for the user's when the record is sent again.
 #[cold]
-pub(super) fn withdraw(settings: &Settings, sending: Sending, headers: &mut Option<OwnedHeaders>) {
-    if sending.is_injected {
+pub(super) fn withdraw(
+    settings: &Settings,
+    sending: Sending,
+    error: &KafkaError,
+    headers: &mut Option<OwnedHeaders>,
+) {
+    let Sending { mut span, is_injected } = sending;
+    if let Some(measure) = span.measure() {
+        measure.messages(0);
+    }
+    refused(&mut span, error);
+    if is_injected {
         let mut carrier = RecordHeaders::new(headers.take());
-        settings.config.inject_as(sending.span.context(), &mut carrier, Propagate::Nothing);
+        settings.config.inject_as(span.context(), &mut carrier, Propagate::Nothing);
         *headers = carrier.into_inner();
     }
 }

@@ -2,8 +2,6 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use aws_sdk_sqs::types::Message as SdkMessage;
-use opentelemetry::Context;
-use opentelemetry::trace::{SpanContext, SpanKind, TraceContextExt};
 use throughline_core::http::shared_str;
 use throughline_core::messaging::{self, Destination, destination};
 use throughline_core::metrics::Operation;
@@ -114,10 +112,11 @@ impl Deliveries {
     }
 
     /// Starts the span of a message, in the trace that it came with. Whatever is current here, the
-    /// consumer's own loop for one, is linked to.
+    /// consumer's own loop for one, is linked to; or the other way round.
     pub(super) fn start(&self, message: &Message, extraction: Extraction) -> BoundarySpan {
         let config = &self.settings.config;
-        let mut span = config.receive(extraction, SpanKind::Consumer, || self.describe(message));
+        let how = (self.settings.creation_context, config.expects_parent());
+        let mut span = messaging::process(config, extraction, how, || self.describe(message));
         if config.is_measured() {
             let measure =
                 config.measure(Operation::MessagingProcess, |labels| match self.named() {
@@ -165,21 +164,10 @@ impl Deliveries {
             let age = SystemTime::now().duration_since(sent).unwrap_or_default().as_millis();
             span.set(semconv::THROUGHLINE_MESSAGE_AGE, i64::try_from(age).unwrap_or(i64::MAX));
         }
-        if let Some(ambient) = ambient() {
-            span.link(ambient);
-        }
         span
     }
 }
 
 fn shared(text: &str) -> Arc<str> {
     shared_str(text.as_bytes()).unwrap_or_else(|| Arc::from(text))
-}
-
-fn ambient() -> Option<SpanContext> {
-    Context::map_current(|current| {
-        let span = current.span();
-        let ambient = span.span_context();
-        ambient.is_valid().then(|| ambient.clone())
-    })
 }

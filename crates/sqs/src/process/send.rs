@@ -8,6 +8,7 @@ use aws_sdk_sqs::operation::send_message::{SendMessageInput, SendMessageOutput};
 use aws_sdk_sqs::operation::send_message_batch::{SendMessageBatchInput, SendMessageBatchOutput};
 use aws_smithy_runtime_api::client::interceptors::context::{Input, Output};
 use opentelemetry::trace::{SpanContext, SpanKind, TraceContextExt};
+use throughline_core::messaging;
 use throughline_core::metrics::Operation;
 use throughline_core::{BoundarySpan, End, semconv};
 
@@ -98,14 +99,13 @@ impl Sending {
     ) -> Self {
         let creation = message.creation(settings);
         let is_created = creation.is_some();
-        let kind = if is_created { SpanKind::Client } else { SpanKind::Producer };
         // Nobody may want to know.
         let place = LazyCell::new(place);
-        let mut span = settings.config.send(kind, || {
-            let mut span = place.describe(SEND, SEND);
-            creation.into_iter().for_each(|it| span.link(it));
-            span
-        });
+        let describe = || place.describe(SEND, SEND);
+        let mut span = match creation {
+            Some(created) => messaging::send_created(&settings.config, created, describe),
+            None => settings.config.send(SpanKind::Producer, describe),
+        };
         measure(settings, &mut span, 1, || &place);
         if !is_created {
             let (mut size, mut same) = (Size::new(size, settings), Size::new(size, settings));
@@ -126,7 +126,7 @@ impl Sending {
         let (mut links, mut created, mut rest) = (Vec::new(), Vec::new(), Vec::new());
         for mut entry in entries {
             if let Some(creation) = entry.message.creation(settings) {
-                links.push(creation);
+                links.push(creation.span().span_context().clone());
             } else if settings.create_spans {
                 let describe = || place.describe(CREATE, CREATE);
                 let span = settings.config.send(SpanKind::Producer, describe);

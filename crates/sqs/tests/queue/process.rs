@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use opentelemetry::Context;
 use opentelemetry::trace::{TraceContextExt, Tracer, TracerProvider};
-use throughline_core::Trust;
-use throughline_sqs::{Deliveries, Delivery, Message, Queue};
+use throughline_core::{Config, End, Trust};
+use throughline_sqs::{CreationContext, Deliveries, Delivery, Message, Queue};
 use throughline_testing::Measurements;
 
 use crate::common::{PATIENCE, Rig, TRACEPARENT, name, soon, text};
@@ -54,6 +54,30 @@ async fn what_succeeds_is_deleted_in_its_trace() {
         CONSUMER process {name} {{messaging.system.name=aws.sqs, messaging.operation.name=process, \
             messaging.operation.type=process, messaging.destination.name={name}, \
             messaging.message.id={id}, aws.sqs.queue.url={url}, throughline.message.age=*}}
+        CLIENT receive {name} ~(elsewhere)
+        CLIENT delete {name}
+        "
+    ));
+}
+
+#[tokio::test]
+async fn a_message_may_be_linked_to_its_sender_instead() {
+    let rig = Rig::new();
+    let url = rig.queue(&[]).await;
+    rig.send(&url, "one book").await;
+    let queue = rig.read(&url).creation_context(CreationContext::Link);
+    let delivery = receive_one(&queue).await;
+    let config = Config::new("test", "1").with_tracer_provider(&rig.recorder.provider());
+    let work = delivery.process(async |_| Ok::<_, String>(()));
+    let (processed, job) = config.root("nightly").process(work).await;
+    processed.expect("it succeeds");
+    job.end(End::Completed);
+    queue.flush().await.expect("it is deleted");
+    let name = name(&url);
+    rig.recorder.assert_tree(&format!(
+        "
+        INTERNAL nightly
+          CONSUMER process {name} ~(elsewhere)
         CLIENT receive {name} ~(elsewhere)
         CLIENT delete {name}
         "

@@ -7,9 +7,10 @@ use aws_sdk_sqs::config::endpoint::{Endpoint, EndpointFuture, Params, ResolveEnd
 use aws_sdk_sqs::config::retry::RetryConfig;
 use aws_sdk_sqs::config::timeout::TimeoutConfig;
 use futures_util::FutureExt;
-use throughline_core::InContext;
+use opentelemetry::trace::SpanKind;
+use throughline_core::{Config, Description, End, InContext};
 
-use crate::common::{PATIENCE, Rig, accept, attribute, interceptor, text};
+use crate::common::{ELSEWHERE, PATIENCE, Rig, accept, attribute, interceptor, text};
 use crate::stub::refusal;
 
 /// Resolves every call to this.
@@ -230,30 +231,48 @@ async fn a_queue_without_a_url_is_the_sdks_affair() {
 }
 
 #[tokio::test]
-async fn what_a_handler_forwards_is_replaced_and_what_an_outbox_kept_is_not() {
-    use crate::common::ELSEWHERE;
+async fn what_a_handler_forwards_is_replaced_and_what_was_created_is_not() {
     let rig = Rig::new().await;
-    let context = rig.handler();
-    let trace = opentelemetry::trace::TraceContextExt::span(&context).span_context().trace_id();
-    let forwarded = format!("00-{trace}-2222222222222222-01");
-    for (traceparent, is_kept) in [(&*forwarded, false), (ELSEWHERE, true), ("nonsense", false)] {
+    let came = "00-00000000000000000000000000000abc-2222222222222222-01".to_owned();
+    let config = Config::new("test", "1").with_tracer_provider(&rig.recorder.provider());
+    let extraction = config.extract(&vec![("traceparent".to_owned(), came.clone())]);
+    let describe = || Description::new("handler", 0);
+    let handler = config.receive(extraction, SpanKind::Consumer, describe);
+    let created = came.replace("2222", "3333");
+    for (traceparent, is_kept) in
+        [(&*came, false), (&*created, true), (ELSEWHERE, true), ("nonsense", false)]
+    {
         let sending = send(&rig)
             .message_attributes("traceparent", text(traceparent))
             .message_attributes("tracestate", text("stale=1"))
             .message_attributes("user-1", text("kept"));
-        InContext::new(sending.send(), context.clone()).await.expect("it is sent");
+        InContext::new(sending.send(), handler.context().clone()).await.expect("it is sent");
         let left = rig.sent();
         assert_eq!(attribute(&left, "traceparent") == Some(traceparent), is_kept, "{traceparent}");
         assert_eq!(attribute(&left, "tracestate").is_some(), is_kept, "{traceparent}");
         assert_eq!(attribute(&left, "user-1"), Some("kept"));
     }
-    drop(context);
+    handler.end(End::Completed);
     rig.assert_tree(
         "
-        INTERNAL handler
-          PRODUCER send orders
+        CONSUMER handler
           PRODUCER send orders
           CLIENT send orders ~(elsewhere)
+          CLIENT send orders ~(elsewhere)
+          PRODUCER send orders
         ",
     );
+}
+
+#[tokio::test]
+async fn what_an_outbox_kept_goes_on_in_its_own_trace_where_nothing_is_current() {
+    let rig = Rig::new().await;
+    let sending = send(&rig).message_attributes("traceparent", text(ELSEWHERE)).send();
+    sending.await.expect("it is sent");
+    assert_eq!(attribute(&rig.sent(), "traceparent"), Some(ELSEWHERE));
+    rig.assert_tree("CLIENT send orders ~(elsewhere)");
+    let span = &rig.recorder.spans()[0];
+    let parent = span.parent.map(|parent| parent.to_string());
+    assert_eq!(parent.as_deref(), Some("2222222222222222"));
+    assert_eq!(span.trace_id.to_string(), "1".repeat(32));
 }

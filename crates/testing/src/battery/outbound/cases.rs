@@ -2,11 +2,11 @@ use std::future::pending;
 use std::sync::Arc;
 
 use opentelemetry::baggage::BaggageExt;
-use opentelemetry::trace::{SpanContext, TraceContextExt, Tracer, TracerProvider};
+use opentelemetry::trace::{SpanContext, SpanKind, TraceContextExt, Tracer, TracerProvider};
 use opentelemetry::{Context, KeyValue};
 use opentelemetry_sdk::trace::Sampler;
-use throughline_core::InContext;
 use throughline_core::codec::traceparent;
+use throughline_core::{Config, Description, InContext, Trust, W3cPropagator};
 use throughline_lineage::{Kind, Span, TraceId};
 use tokio::sync::{Notify, Semaphore};
 use tokio::task::{JoinSet, yield_now};
@@ -19,8 +19,8 @@ use super::Outbound;
 use super::bench::{Bench, Left};
 use crate::Recorder;
 use crate::battery::checks::{
-    BAGGAGE, Ending, NoThenYes, SAMPLED, TRACESTATE, UNSAMPLED, ended_as, is_child, is_onward,
-    is_same, needs_threads, only, remote, the_span,
+    BAGGAGE, Ending, NoThenYes, SAMPLED, TRACESTATE, UNSAMPLED, caller, ended_as, is_child,
+    is_onward, is_same, needs_threads, only, remote, the_span,
 };
 use crate::battery::{Failed, Headers, Outcome};
 use crate::convert::ids;
@@ -92,11 +92,8 @@ pub(super) async fn replaces<D: Outbound>(
     driver: &Arc<D>,
     [parent, state, baggage]: [&str; 3],
 ) -> Outcome {
-    let stale = if D::KEEPS_CREATION {
-        "00-0af7651916cd43dd8448eb211c80319c-2222222222222222-01"
-    } else {
-        CREATED
-    };
+    // What is valid may have been put there on purpose.
+    let stale = if D::KEEPS_CREATION { "stale" } else { CREATED };
     let carrier = || {
         let mut headers =
             Headers::from([(parent, stale), (state, "stale=1"), (baggage, "stale=1")]);
@@ -112,10 +109,6 @@ pub(super) async fn replaces<D: Outbound>(
         let left = only(&left, name)?;
         ensure!(left == value, "{name} should leave as `{value}`, and left as `{left}`");
     }
-    if D::KEEPS_CREATION {
-        // Where nothing is current, it isn't stale.
-        return Ok(());
-    }
     // Nothing takes the place of what is stale here.
     let bench = Bench::new(driver).await;
     let left = bench.send(carrier(), Context::new()).await?;
@@ -123,6 +116,31 @@ pub(super) async fn replaces<D: Outbound>(
     for name in ["tracestate", "baggage"] {
         let count = left.get_all(name).count();
         ensure!(count == 0, "a stale {name} left with another trace");
+    }
+    Ok(())
+}
+
+/// A handler that sends on what it was given, with all its headers.
+pub(super) async fn replaces_copies<D: Outbound>(driver: &Arc<D>) -> Outcome {
+    let came = || Headers::from([("traceparent", SAMPLED), ("tracestate", "stale=1")]);
+    for trust in [Trust::Continue, Trust::Link, Trust::Ignore] {
+        let provider = Recorder::new().provider();
+        let config = Config::new(env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"));
+        let config = config.with_tracer_provider(&provider).with_propagator(W3cPropagator::new());
+        let config = config.trust(trust);
+        let extraction = config.extract(&caller(SAMPLED));
+        let describe = || Description::new("handler", 0);
+        let handled = config.receive(extraction, SpanKind::Consumer, describe);
+        // Deep inside.
+        let span = provider.tracer("battery").start_with_context("inner", handled.context());
+        let context = handled.context().with_span(span);
+        let bench = Bench::new(driver).await;
+        let left = bench.send(came(), context.clone()).await?;
+        let span = bench.the_span().await?;
+        is_child(&span, context.span().span_context(), "the current one")?;
+        carries(&left, &span)?;
+        let state = left.get_all("tracestate").any(|state| state == b"stale=1");
+        ensure!(!state, "the tracestate that came left again, with another span");
     }
     Ok(())
 }

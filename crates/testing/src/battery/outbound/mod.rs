@@ -33,8 +33,8 @@ pub trait Outbound: Send + Sync + 'static {
     /// a consumer.
     const CANCELS: bool = true;
 
-    /// Whether a message may bring the context that it was created in, which is kept then: one of
-    /// another trace than the one it is sent in. Of the same trace it is stale here, too, and replaced.
+    /// Whether a message may bring the context that it was created in, which is kept then. What a
+    /// handler copies from the message that it handles was not created, and is replaced all the same.
     const KEEPS_CREATION: bool = false;
 
     /// How long the battery waits for what should happen at once.
@@ -69,6 +69,8 @@ pub async fn outbound<D: Outbound>(driver: D) -> Report {
     report.add("replaces a stale context", cases::replaces(driver, names)).await;
     let names = ["Traceparent", "TraceState", "BAGGAGE"];
     report.add("replaces a stale context in any case", cases::replaces(driver, names)).await;
+    let name = "replaces what the handled message came with";
+    report.add(name, cases::replaces_copies(driver)).await;
     if D::KEEPS_CREATION {
         let name = "keeps the context that a message was created in";
         report.add(name, cases::keeps_creation(driver)).await;

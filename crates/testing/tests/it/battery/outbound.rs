@@ -70,6 +70,14 @@ async fn each_wrong_outbound_boundary_fails_in_its_own_words() {
                 ],
             ),
             (
+                "replaces what the handled message came with",
+                &[
+                    (KeepsTheStale("traceparent"), "not with its own"),
+                    (KeepsTheStale("tracestate"), "the tracestate that came left again"),
+                    (DropsTheContext, "not with its own"),
+                ],
+            ),
+            (
                 "keeps an unsampled trace unsampled",
                 &[
                     (RecordsAnyway, "trace is not sampled, and the span `more` was recorded"),

@@ -9,10 +9,11 @@ use futures_util::future::BoxFuture;
 use opentelemetry::trace::{SpanKind, TraceContextExt};
 use opentelemetry::{Context, KeyValue};
 use throughline_core::semconv::{CANCELLED, ERROR_TYPE};
+use throughline_core::{Config, Description, messaging};
 use throughline_testing::battery::{self, Failed, Headers, Outbound, Peer, Setup};
 use tokio::sync::{mpsc, oneshot};
 
-use super::boundary::Boundary;
+use super::boundary::{Boundary, sampled};
 use super::prove_some;
 use super::wrong::Wrong::{self, *};
 use super::wrong::{Ending, Memory};
@@ -29,6 +30,7 @@ impl Outbound for Queue {
     const KIND: SpanKind = SpanKind::Producer;
     const LAYERED: bool = false;
     const CANCELS: bool = false;
+    const KEEPS_CREATION: bool = true;
 
     fn patience(&self) -> Duration {
         self.0.patience()
@@ -48,7 +50,13 @@ impl Outbound for Queue {
     async fn send(&self, producer: &Producer, headers: Headers, peer: Peer) {
         let wrong = self.0.wrong;
         let boundary = producer.boundary.clone();
-        let (span, headers) = boundary.leave(headers).await;
+        let (span, headers) = match created(&boundary.config, &headers, wrong) {
+            Some(created) => {
+                let describe = || Description::new("send", 4);
+                (messaging::send_created(&boundary.config, created, describe), headers)
+            }
+            None => boundary.leave(headers).await,
+        };
         let _waits = Waits(span.context().clone(), wrong);
         if wrong == HandsOverLate {
             tokio::task::yield_now().await;
@@ -76,6 +84,16 @@ impl Outbound for Queue {
     }
 }
 
+/// The context that a message was created in.
+fn created(config: &Config, headers: &Headers, wrong: Wrong) -> Option<Context> {
+    match wrong {
+        ReplacesTheCreation => None,
+        KeepsTheCopy => config.peek(headers).map(|it| Context::new().with_remote_span_context(it)),
+        ForgetsTheCreation => config.creation_context(headers).map(|_| sampled()),
+        _ => config.creation_context(headers),
+    }
+}
+
 /// The future of a message.
 struct Waits(Context, Wrong);
 
@@ -96,6 +114,20 @@ async fn each_wrong_producer_fails_in_its_own_words() {
     let right = prove_some(
         async |wrong| battery::outbound(Queue(Memory::new(wrong))).await,
         &[
+            (
+                "replaces what the handled message came with",
+                &[
+                    (KeepsTheCopy, "the span is of kind client, not producer"),
+                    (KeepsTheStale("tracestate"), "the tracestate that came left again"),
+                ],
+            ),
+            (
+                "keeps the context that a message was created in",
+                &[
+                    (ReplacesTheCreation, "traceparent was created as"),
+                    (ForgetsTheCreation, "isn't linked to the one that the message"),
+                ],
+            ),
             (
                 "ends once on an error",
                 &[

@@ -44,6 +44,11 @@ pub(super) enum Wrong {
     ForgetsTheStale(&'static str),
     /// The stale trace is kept, where nothing is current.
     KeepsTheStaleTrace,
+    /// What a message was created in gives way, and isn't linked to.
+    ReplacesTheCreation,
+    ForgetsTheCreation,
+    /// What a handler has copied is taken for what a message was created in.
+    KeepsTheCopy,
     DropsOtherHeaders,
     SendsAsSampled,
     // The context of the handler, or of the peer.
