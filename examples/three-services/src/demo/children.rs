@@ -262,6 +262,10 @@ fn remember(log: &Mutex<VecDeque<String>>, line: String, show: bool) {
         Some(_) => return,
     };
     let mut log = log.lock().unwrap_or_else(PoisonError::into_inner);
+    // Whoever says the same again and again would have the cause forgotten.
+    if log.contains(&complaint) {
+        return;
+    }
     if log.len() == KEPT_LINES {
         log.pop_front();
     }

@@ -4,10 +4,11 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
-use throughline_testing::embedded::Sqs;
 use throughline_testing::embedded::sqs::{Fault, Operation};
+use throughline_testing::embedded::{Kafka, Sqs};
 
 use crate::harness::{access, assert_contains, demo, edges, run, said, traces};
+use crate::service::Service;
 
 const PICKUPS: &str = "pickups";
 const DEAD: &str = "pickups-dead";
@@ -62,6 +63,30 @@ fn calls_that_fetch_and_settle_are_told_beside_the_orders() {
                    messages";
     assert_eq!(demo.closing(), closing);
     assert!(!demo.out.contains("receive pickups"), "{}", demo.out);
+}
+
+#[test]
+fn programs_find_calls_that_fetch_and_settle_beside_the_orders() {
+    let demo = run(&["--orders", "1", "--json"]);
+    let json: Value = serde_json::from_str(&demo.out).expect("JSON");
+    let summary = &json["verdict"]["summary"];
+    assert_eq!((&summary["traces"], &summary["spans"]), (&2.into(), &23.into()));
+    assert_eq!(json["housekeeping_traces"], 2);
+    let mut calls: Vec<_> = json["traces"].as_array().expect("traces").iter().collect();
+    calls.retain(|trace| trace["spans"][0]["kind"] == "client");
+    let names = calls.iter().map(|trace| trace["spans"][0]["name"].as_str());
+    assert_eq!(names.collect::<Vec<_>>(), [Some("receive pickups"), Some("delete pickups")]);
+}
+
+#[test]
+fn a_queue_that_puts_nothing_aside_is_told() {
+    let (kafka, sqs) = (Kafka::start().expect("a broker"), Sqs::start().expect("an SQS"));
+    kafka.create_topic("placed-orders", 1).expect("created");
+    sqs.create_queue(PICKUPS, &[]).expect("created");
+    let environment = [("OTEL_TRACES_EXPORTER", "none"), ("KAFKA_BROKERS", kafka.brokers())];
+    let environment = environment.into_iter().chain(access(&sqs));
+    let said = Service::start(&["fulfilment"], environment).stop().join("\n");
+    assert_contains(&said, &["`pickups` has no redrive policy"]);
 }
 
 /// A call that fails is there to be seen, and breaks no trace.
