@@ -143,7 +143,8 @@ pub const fn replacement(class: Class) -> Option<&'static str> {
         }
         Class::Kafka => Some("throughline::kafka::FutureProducer"),
         Class::Grpc => Some("throughline::tonic::ClientLayer"),
-        Class::Sqs | Class::Process => None,
+        Class::Sqs => Some("throughline::sqs::Interceptor"),
+        Class::Process => None,
     }
 }
 

@@ -83,12 +83,12 @@ fn the_verdict_knows_no_names() {
 fn inbound_breaks_are_classed_by_their_conventions() {
     let (http, kafka) =
         ("throughline::reqwest::ClientMiddleware", "throughline::kafka::FutureProducer");
-    let grpc = "throughline::tonic::ClientLayer";
+    let (grpc, sqs) = ("throughline::tonic::ClientLayer", "throughline::sqs::Interceptor");
     for (kind, attribute, class, replacement) in [
         (Kind::Server, ("http.request.method", "GET"), Class::Http, Some(http)),
         (Kind::Server, ("rpc.system.name", "grpc"), Class::Grpc, Some(grpc)),
         (Kind::Consumer, ("messaging.system.name", "kafka"), Class::Kafka, Some(kafka)),
-        (Kind::Consumer, ("messaging.system.name", "aws.sqs"), Class::Sqs, None),
+        (Kind::Consumer, ("messaging.system.name", "aws.sqs"), Class::Sqs, Some(sqs)),
     ] {
         let root = span(1, 1, "root").kind(kind).with(attribute.0, attribute.1);
         assert!(judge([root.clone()]).is_unbroken(), "nobody expected a parent of {class}");

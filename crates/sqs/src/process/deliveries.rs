@@ -7,6 +7,7 @@ use throughline_core::messaging::{self, Destination, destination};
 use throughline_core::metrics::Operation;
 use throughline_core::{BoundarySpan, Config, Description, Extraction, semconv};
 
+use super::span::shown;
 use super::{Delivery, Message};
 use crate::extract::MessageContext;
 use crate::settings::Settings;
@@ -59,7 +60,7 @@ impl Deliveries {
     /// From the queue of this URL, with OpenTelemetry's global provider and propagator.
     #[must_use]
     pub fn of(queue_url: impl AsRef<str>) -> Self {
-        let url = queue_url.as_ref();
+        let url = &*shown(queue_url.as_ref());
         let name = url.trim_end_matches('/').rsplit('/').next().filter(|name| !name.is_empty());
         let source = Source { url: Some(shared(url)), name: name.map(Arc::from) };
         Deliveries { source: Arc::new(source), ..Deliveries::default() }

@@ -1,12 +1,13 @@
 //! What a span of SQS is started with.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use aws_sdk_sqs::config::ConfigBag;
 use aws_smithy_runtime_api::client::endpoint::EndpointResolverParams;
 use aws_smithy_types::endpoint::Endpoint;
 use opentelemetry::Value;
-use throughline_core::http::{Host, host, shared_str};
+use throughline_core::http::{Host, host, redact_url, shared_str};
 use throughline_core::messaging::{self, Destination, destination, set_system};
 use throughline_core::metrics::{Measure, Operation};
 use throughline_core::{Config, Description, semconv};
@@ -37,7 +38,7 @@ impl Place {
             params.and_then(|params| params.get::<aws_sdk_sqs::config::endpoint::Params>());
         // Calls go there, whatever host the URL names.
         let server = params.and_then(|params| params.endpoint()).or(url).and_then(server);
-        let id = url.map(shared);
+        let id = url.map(|url| shared(&shown(url)));
         Place { system: "aws.sqs", key: semconv::AWS_SQS_QUEUE_URL, id, server }
     }
 
@@ -105,6 +106,14 @@ impl Place {
             }
         })
     }
+}
+
+/// The URL of a queue without what it needn't have and nobody may read: a user, a password, a query.
+pub(crate) fn shown(url: &str) -> Cow<'_, str> {
+    if !url.bytes().any(|byte| matches!(byte, b'@' | b'?' | b'#')) {
+        return Cow::Borrowed(url);
+    }
+    redact_url(url.split(['?', '#']).next().unwrap_or_default())
 }
 
 fn shared(text: &str) -> Arc<str> {

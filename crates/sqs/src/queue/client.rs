@@ -69,6 +69,8 @@ const BACKOFF: Backoff =
 pub struct Queue {
     client: Client,
     url: Arc<str>,
+    /// The same, as errors and lines show it.
+    shown: Arc<str>,
     deliveries: Deliveries,
     wait_time: Duration,
     visibility: Duration,
@@ -87,7 +89,7 @@ struct Opened {
 impl fmt::Debug for Queue {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Queue")
-            .field("url", &self.url)
+            .field("url", &self.shown)
             .field("wait_time", &self.wait_time)
             .field("visibility_timeout", &self.visibility)
             .field("max_messages", &self.max_messages)
@@ -100,9 +102,11 @@ impl Queue {
     #[must_use]
     pub fn new(client: Client, url: impl Into<String>) -> Self {
         let url = url.into();
+        let deliveries = Deliveries::of(&url);
         Queue {
             client,
-            deliveries: Deliveries::of(&url),
+            shown: deliveries.queue(),
+            deliveries,
             url: url.into(),
             wait_time: MAX_WAIT,
             visibility: VISIBILITY,
@@ -180,6 +184,10 @@ impl Queue {
         self.receive_up_to(self.max_messages).await
     }
 
+    pub(super) fn shown(&self) -> &str {
+        &self.shown
+    }
+
     pub(super) fn most(&self) -> usize {
         self.max_messages
     }
@@ -187,17 +195,17 @@ impl Queue {
     pub(super) async fn receive_up_to(&self, most: usize) -> Result<Vec<Delivery>, Error> {
         let Opened { client, keeper } = self.open()?;
         let most = i32::try_from(most.clamp(1, self.max_messages)).unwrap_or(1);
-        let (url, deliveries) = (Arc::clone(&self.url), self.deliveries.clone());
+        let (shown, deliveries) = (Arc::clone(&self.shown), self.deliveries.clone());
         let request = client
             .receive_message()
-            .queue_url(&*url)
+            .queue_url(&*self.url)
             .max_number_of_messages(most)
             .wait_time_seconds(seconds(self.wait_time))
             .visibility_timeout(seconds(self.visibility))
             .message_system_attribute_names(MessageSystemAttributeName::All)
             .message_attribute_names("All");
         let poll = async move {
-            let output = request.send().await.map_err(|source| failed(url, source))?;
+            let output = request.send().await.map_err(|source| failed(shown, source))?;
             let messages = output.messages.unwrap_or_default().into_iter();
             Ok(messages.filter_map(|it| take(it, &deliveries, &keeper)).collect())
         };
@@ -208,7 +216,7 @@ impl Queue {
             Ok(received) => received,
             Err(lost) => match lost.try_into_panic() {
                 Ok(panic) => std::panic::resume_unwind(panic),
-                Err(_) => Err(Error::Stopped { queue: Arc::clone(&self.url) }),
+                Err(_) => Err(Error::Stopped { queue: Arc::clone(&self.shown) }),
             },
         }
     }
@@ -224,7 +232,7 @@ impl Queue {
         let messages = keeper.flush().await;
         match messages.is_empty() {
             true => Ok(()),
-            false => Err(Error::NotDeleted { queue: Arc::clone(&self.url), messages }),
+            false => Err(Error::NotDeleted { queue: Arc::clone(&self.shown), messages }),
         }
     }
 
@@ -243,9 +251,10 @@ impl Queue {
         let config = self.client.config().to_builder().interceptor(interceptor).build();
         let keeping = config.to_builder().timeout_config(self.timeouts()).build();
         let keeping = Client::from_conf(keeping);
-        let url = Arc::clone(&self.url);
-        let keeper = Keeper::start(keeping, Arc::clone(&url), self.visibility, self.backoff)
-            .map_err(|source| Error::Thread { queue: url, source })?;
+        let (url, shown) = (Arc::clone(&self.url), Arc::clone(&self.shown));
+        let keeper = Keeper::start(keeping, (url, shown), self.visibility, self.backoff);
+        let thread = |source| Error::Thread { queue: Arc::clone(&self.shown), source };
+        let keeper = keeper.map_err(thread)?;
         let client = Client::from_conf(config);
         Ok(opened.insert(Opened { client, keeper }).clone())
     }

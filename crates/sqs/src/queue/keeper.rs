@@ -62,7 +62,7 @@ pub(super) struct Keeper {
 impl Keeper {
     pub(super) fn start(
         client: Client,
-        queue: Arc<str>,
+        queue: (Arc<str>, Arc<str>),
         visibility: Duration,
         backoff: Backoff,
     ) -> io::Result<Arc<Self>> {

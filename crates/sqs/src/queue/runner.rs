@@ -154,7 +154,7 @@ impl Runner {
                             let pause = pause_after(failures);
                             failures += 1;
                             resume = Instant::now() + pause;
-                            let (error, queue) = (error_chain(&error), queue.url());
+                            let (error, queue) = (error_chain(&error), queue.shown());
                             tracing::warn!(queue, error, ?pause, "nothing was received");
                         }
                         Err(error) => break Err(error),
@@ -182,7 +182,7 @@ impl Runner {
         if let Some(keeper) = queue.keeper()
             && timeout(FLUSH, keeper.flush()).await.is_err()
         {
-            let queue = queue.url();
+            let queue = queue.shown();
             tracing::warn!(
                 queue,
                 "not all messages that were handled are deleted: they come again"
@@ -194,7 +194,7 @@ impl Runner {
 
 /// Cancels what runs, and gives it back.
 async fn cut_short(queue: &Queue, mut tasks: JoinSet<(Lane, Handled)>) {
-    let (running, url) = (tasks.len(), queue.url());
+    let (running, url) = (tasks.len(), queue.shown());
     if running == 0 {
         return;
     }

@@ -50,6 +50,8 @@ struct Flush {
 
 pub(super) struct Work {
     client: Client,
+    url: Arc<str>,
+    /// Its URL, as lines show it.
     pub(super) queue: Arc<str>,
     visibility: i32,
     pub(super) every: Duration,
@@ -66,9 +68,14 @@ pub(super) struct Work {
 }
 
 impl Work {
-    pub(super) fn new(client: Client, queue: Arc<str>, visibility: Duration) -> Self {
+    pub(super) fn new(
+        client: Client,
+        (url, queue): (Arc<str>, Arc<str>),
+        visibility: Duration,
+    ) -> Self {
         Work {
             client,
+            url,
             queue,
             visibility: seconds(visibility),
             // Two may fail, and the third is still in time.
@@ -165,7 +172,7 @@ impl Work {
         let hurry = self.is_closing || !self.flushes.is_empty();
         for batch in ready(&mut self.deletes, now, hurry) {
             let entries = self.entries(&batch);
-            let work = calls::delete(self.client.clone(), self.queue.to_string(), entries);
+            let work = calls::delete(self.client.clone(), self.url.to_string(), entries);
             self.call(Kind::Delete, batch, work);
         }
         for batch in ready(&mut self.changes, now, hurry) {
@@ -178,7 +185,7 @@ impl Work {
                 (entry, seconds)
             });
             let entries = entries.collect();
-            let work = calls::change(self.client.clone(), self.queue.to_string(), entries);
+            let work = calls::change(self.client.clone(), self.url.to_string(), entries);
             self.call(Kind::Change, batch, work);
         }
         if now >= self.next_beat {
@@ -207,7 +214,7 @@ impl Work {
         for batch in due.chunks(BATCH) {
             let entries = self.entries(batch).into_iter();
             let entries = entries.map(|entry| (entry, self.visibility)).collect();
-            let work = calls::change(self.client.clone(), self.queue.to_string(), entries);
+            let work = calls::change(self.client.clone(), self.url.to_string(), entries);
             self.call(Kind::Beat, batch.to_vec(), work);
         }
     }
