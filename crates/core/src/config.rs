@@ -13,6 +13,7 @@ use crate::carrier::{ReadCarrier, WriteCarrier};
 use crate::extract::{self, Extraction};
 use crate::inject;
 use crate::metrics::{BoundMeter, Labels, Measure, Operation};
+use crate::outcome::Outcome;
 use crate::propagation::Propagation;
 use crate::semconv;
 use crate::span::{BoundarySpan, Description};
@@ -161,6 +162,15 @@ impl Config {
         trust: Trust,
     ) -> Extraction {
         Extraction::new(carrier, &self.propagation, trust, &self.admitted)
+    }
+
+    /// The same, of a message that is linked to and never continued, as those of a batch: what was
+    /// found, and the sender's span, unless none came that is valid, or its sender is ignored.
+    pub fn extract_link(
+        &self,
+        carrier: &(impl ReadCarrier + ?Sized),
+    ) -> (Outcome, Option<SpanContext>) {
+        extract::link(&self.propagation, carrier, self.trust)
     }
 
     /// The span in which a message was sent or created, for a link to it, or to see that it has a

@@ -9,7 +9,7 @@ use opentelemetry::trace::{SpanContext, TraceContextExt, TraceState};
 use crate::carrier::ReadCarrier;
 use crate::codec::Malformed;
 use crate::outcome::{Outcome, count_extraction};
-use crate::propagation::{Baggages, Propagation, Read, Reader, Speaks};
+use crate::propagation::{Baggages, Fields, Propagation, Read, Reader, Speaks};
 use crate::trust::Trust;
 
 /// A context taken from a carrier, judged: the parent to start a span under.
@@ -47,14 +47,19 @@ impl Extraction {
     // Always: it is called from two places, and hands back what is large.
     #[inline(always)]
     fn judge(read: Read, trust: Trust, admitted: &Arc<[String]>) -> Self {
-        let outcome = match &read.parent {
-            Some(Ok(_)) => Outcome::Continued,
-            Some(Err(reason)) => Extraction::refused(*reason),
-            None => Outcome::Absent,
-        };
+        let outcome = Extraction::found(&read);
         match trust {
             Trust::Continue => Extraction { parent: read.into_context(), link: None, outcome },
             Trust::Link | Trust::Ignore => Extraction::restarted(read, trust, admitted, outcome),
+        }
+    }
+
+    #[inline(always)]
+    fn found(read: &Read) -> Outcome {
+        match &read.parent {
+            Some(Ok(_)) => Outcome::Continued,
+            Some(Err(reason)) => Extraction::refused(*reason),
+            None => Outcome::Absent,
         }
     }
 
@@ -123,7 +128,7 @@ impl Extraction {
     /// Whether nothing came that could be read, which is a break where a context was expected.
     #[must_use]
     pub fn lacks_context(&self) -> bool {
-        matches!(self.outcome, Outcome::Absent | Outcome::Malformed(_))
+        self.outcome.lacks_context()
     }
 
     /// The sender's span, for whoever links to it instead of continuing it; `None` where none came
@@ -147,12 +152,34 @@ impl Extraction {
     }
 }
 
+/// What an [`Extraction`] would find, and would link to, where nothing else of it is wanted.
+pub(crate) fn link(
+    propagation: &Propagation,
+    carrier: &(impl ReadCarrier + ?Sized),
+    trust: Trust,
+) -> (Outcome, Option<SpanContext>) {
+    // Of what is ours no context has to be made for it.
+    if let (Speaks::W3c(Fields { trace, .. }), Trust::Continue) = (propagation.speaks(), trust) {
+        let read = Fields { trace, baggage: false }.read(carrier, Baggages::Shared);
+        let outcome = Extraction::found(&read);
+        count_extraction(outcome);
+        return (outcome, read.into_span_context());
+    }
+    let extraction = Extraction::new(carrier, propagation, trust, &Arc::default());
+    (extraction.outcome, extraction.to_link())
+}
+
 /// The valid span context in `carrier`.
 #[cold]
 pub(crate) fn peek(
     propagation: &Propagation,
     carrier: &(impl ReadCarrier + ?Sized),
 ) -> Option<SpanContext> {
+    if let Speaks::W3c(Fields { trace, .. }) = propagation.speaks() {
+        return Fields { trace, baggage: false }
+            .read(carrier, Baggages::Shared)
+            .into_span_context();
+    }
     let found = propagation.read(carrier).span().span_context().clone();
     found.is_valid().then_some(found)
 }

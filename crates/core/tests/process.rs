@@ -33,6 +33,16 @@ fn each_outcome_is_counted_as_what_it_is() {
     expected.absent = 1;
     assert_eq!(outcomes(), expected);
 
+    // What is only linked to counts as well.
+    assert!(
+        config.extract_link(&came).1.is_some() && config.extract_link(&headers(&[])).1.is_none()
+    );
+    (expected.continued, expected.absent) = (2, 2);
+    assert_eq!(outcomes(), expected);
+    // And what is only looked at doesn't.
+    assert!(config.peek(&came).is_some());
+    assert_eq!(outcomes(), expected);
+
     drop(config.clone().trust(Trust::Link).extract(&came));
     expected.untrusted = 1;
     assert_eq!(outcomes(), expected);
