@@ -6,7 +6,8 @@ use throughline_core::messaging::{Destination, destination, set_system};
 use throughline_core::{BoundarySpan, Description, End, semconv};
 
 use super::Message;
-use super::span::{Retry, age, extract, now};
+use super::span::{Retry, age, now};
+use crate::extract::RecordHeaders;
 use crate::settings::{PROCESS, SYSTEM, Settings, partition_id, tell};
 
 /// What the spans do that only hold links.
@@ -77,12 +78,13 @@ pub(super) fn start_batch(
     let mut linked = Vec::with_capacity(messages.len());
     for message in messages {
         // Whether or not it is recorded: what is found, and what isn't, is counted.
-        let extraction = extract(settings, *message);
-        lacks_parent |= extraction.lacks_context() && settings.expects_parent(message.topic());
-        linked.extend(extraction.to_link().map(|sender| (message, sender)));
+        let (outcome, sender) = settings.config.extract_link(&RecordHeaders(message.headers()));
+        lacks_parent |= outcome.lacks_context() && settings.expects_parent(message.topic());
+        linked.extend(sender.map(|sender| (message, sender)));
     }
     let shared = Shared::of(messages);
     let link = |span: &mut Description, linked: &[(&Message<'_>, _)]| {
+        span.reserve_links(linked.len());
         for (message, sender) in linked {
             span.link_with(Clone::clone(sender), shared.difference(settings, message));
         }
