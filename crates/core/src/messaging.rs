@@ -7,7 +7,7 @@ use opentelemetry::baggage::{BaggageExt, KeyValueMetadata};
 use opentelemetry::trace::{SpanContext, SpanKind, TraceContextExt};
 use opentelemetry::{Context, StringValue, Value};
 
-use crate::extract::keep_out;
+use crate::extract::Sender;
 use crate::metrics::Labels;
 use crate::semconv::{self, replaced};
 use crate::span::{BoundarySpan, Description};
@@ -82,10 +82,10 @@ pub fn process(
 /// the send, as for a message that is processed alone.
 pub fn process_batch(
     config: &Config,
-    messages: &[Extraction],
+    senders: &[Sender],
     describe: impl FnOnce() -> Description,
 ) -> BoundarySpan {
-    let parent = keep_out(Context::current(), messages);
+    let parent = Sender::keep_out(Context::current(), senders);
     config.start_under(parent, SpanKind::Consumer, describe)
 }
 
@@ -103,7 +103,7 @@ fn process_linked(
         }));
     }
     let sender = extraction.to_link();
-    let parent = keep_out(parent, [extraction]);
+    let parent = Sender::keep_out(parent, [&Sender::found(extraction)]);
     config.start_under(parent, SpanKind::Consumer, || {
         let mut span = describe();
         if expect_parent && extraction.lacks_context() {

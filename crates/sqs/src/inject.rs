@@ -12,7 +12,7 @@ use throughline_core::codec::{traceparent, xray};
 use throughline_core::messaging::is_copied;
 use throughline_core::{ReadCarrier, WriteCarrier};
 
-use crate::extract::XRAY;
+use crate::extract::{TRACEPARENT, TRACESTATE, XRAY};
 use crate::settings::Settings;
 
 /// SQS refuses a message with more.
@@ -23,7 +23,6 @@ const OLD_MAX_SIZE: usize = 256 << 10;
 
 const TEXT: &str = "String";
 const BAGGAGE: &str = "baggage";
-const TRACESTATE: &str = "tracestate";
 
 type Headers = HashMap<MessageSystemAttributeNameForSends, MessageSystemAttributeValue>;
 
@@ -120,74 +119,69 @@ impl<V: Attribute> Outgoing<'_, V> {
     pub(crate) fn put(&mut self, context: &Context, settings: &Settings, sizes: [&mut Size; 2]) {
         let mut fields = Fields::default();
         settings.config.inject(context, &mut fields);
-        let Fields(mut fields) = fields;
-        // Traces first. Of those that travel in several fields one alone means nothing.
-        fields.sort_by_key(|(name, _)| match name.as_str() {
-            BAGGAGE => 2,
-            TRACESTATE => 1,
-            _ => 0,
-        });
-        let span = sent(&fields, context);
         let [message, batch] = sizes;
         self.clear_stale(&fields, settings, [message, batch]);
-        let mut has_room = |this: &Self, fields: &[(HeaderName, String)]| {
+        let is_traced = fields.has_trace();
+        let speaks_xray = fields.formats.iter().any(|(name, _)| name.as_str() == XRAY);
+        // What travels elsewhere, and what no attribute can be called.
+        fields.formats.retain(|(name, _)| name.as_str() != XRAY && is_attribute(name));
+        let mut has_room = |this: &Self, fields: usize, more: usize| {
             let held = this.attributes.as_ref().map_or(0, HashMap::len);
-            let more =
-                fields.iter().map(|(name, value)| name.as_str().len() + TEXT.len() + value.len());
-            let more = more.sum();
-            let fits = held + fields.len() <= MAX_ATTRIBUTES
-                && message.has_room(more)
-                && batch.has_room(more);
+            let fits =
+                held + fields <= MAX_ATTRIBUTES && message.has_room(more) && batch.has_room(more);
             if fits {
                 message.bytes += more;
                 batch.bytes += more;
             }
             fits
         };
-        let of_xray = |(name, _): &(HeaderName, String)| name.as_str() == XRAY;
-        let speaks_xray = fields.iter().any(of_xray);
-        fields.retain(|field| !of_xray(field) && is_attribute(&field.0));
-        let traces = fields.iter().filter(|field| is_of_trace(field)).count();
-        let others = fields.split_off(traces);
-        let has_trace = !fields.is_empty() && has_room(self, &fields);
+        let (count, size) = fields.size_of_trace();
+        let has_trace = count > 0 && has_room(self, count, size);
+        let Fields { traceparent, formats, tracestate, baggage } = fields;
+        let setting = settings.trace_header;
+        let is_wanted = setting.is_always_written() || (!has_trace && setting.is_read());
+        let is_wanted = is_wanted || speaks_xray;
+        // What was printed a moment ago is read again only where that is asked for.
+        let span = match is_traced && (is_wanted || !has_trace) {
+            true => sent(traceparent.as_deref(), context),
+            false => None,
+        };
         if has_trace {
-            fields.into_iter().for_each(|(name, value)| self.insert(&name, value));
+            if let Some(value) = traceparent {
+                self.insert(TRACEPARENT, value);
+            }
+            formats.into_iter().for_each(|(name, value)| self.insert(name.as_str(), value));
         }
         // What belongs to a trace doesn't travel without it.
         if has_trace || speaks_xray || span.is_none() {
-            for field in others {
-                if !self.holds(&field.0) && has_room(self, std::slice::from_ref(&field)) {
-                    self.insert(&field.0, field.1);
+            for (name, value) in [(TRACESTATE, tracestate), (BAGGAGE, baggage)] {
+                let value = value.filter(|_| !self.holds(name));
+                if let Some(value) = value.filter(|it| has_room(self, 1, size_of_field(name, it))) {
+                    self.insert(name, value);
                 }
             }
         }
-        let setting = settings.trace_header;
-        let is_wanted = setting.is_always_written() || (!has_trace && setting.is_read());
-        if let Some(span) = span.filter(|_| speaks_xray || is_wanted) {
+        if let Some(span) = span.filter(|_| is_wanted) {
             self.put_header(&span);
         }
     }
 
-    fn holds(&self, name: &HeaderName) -> bool {
-        self.attributes.iter().flatten().any(|(held, _)| held.eq_ignore_ascii_case(name.as_str()))
+    fn holds(&self, name: &str) -> bool {
+        self.attributes.iter().flatten().any(|(held, _)| held.eq_ignore_ascii_case(name))
     }
 
-    fn insert(&mut self, name: &HeaderName, value: String) {
+    fn insert(&mut self, name: &str, value: String) {
         if let Some(value) = V::of_text(value) {
-            self.attributes.get_or_insert_default().insert(name.as_str().to_owned(), value);
+            self.attributes.get_or_insert_default().insert(name.to_owned(), value);
         }
     }
 
     /// Removes the context that another has left: all of it. Without a trace in it, whatever bears
     /// such a name is the user's.
-    fn clear_stale(
-        &mut self,
-        fields: &[(HeaderName, String)],
-        settings: &Settings,
-        sizes: [&mut Size; 2],
-    ) {
-        let mut traces = fields.iter().filter(|field| is_of_trace(field));
-        if !traces.any(|(name, _)| self.holds(name)) {
+    fn clear_stale(&mut self, fields: &Fields, settings: &Settings, sizes: [&mut Size; 2]) {
+        let mut formats = fields.formats.iter().map(|(name, _)| name.as_str());
+        let holds_parent = fields.traceparent.is_some() && self.holds(TRACEPARENT);
+        if !holds_parent && !formats.any(|name| self.holds(name)) {
             return;
         }
         let Some(attributes) = self.attributes else { return };
@@ -227,37 +221,70 @@ fn is_attribute(name: &HeaderName) -> bool {
     name.as_str().bytes().all(is_plain)
 }
 
-fn is_of_trace((name, _): &(HeaderName, String)) -> bool {
-    ![BAGGAGE, TRACESTATE].contains(&name.as_str())
-}
-
-/// The span that leaves: the sender's, or a new id in an unsampled trace. `None` where no trace is to
-/// leave: a service may speak nothing at all.
-fn sent(fields: &[(HeaderName, String)], context: &Context) -> Option<SpanContext> {
-    if !fields.iter().any(is_of_trace) {
-        return None;
-    }
+/// The span that leaves: the sender's, or a new id in an unsampled trace.
+fn sent(traceparent: Option<&str>, context: &Context) -> Option<SpanContext> {
     let own = context.span().span_context().clone();
-    let printed = fields.iter().find(|(name, _)| name.as_str() == "traceparent");
-    let printed = printed.and_then(|(_, value)| traceparent::parse(value.as_bytes()).ok());
+    let printed = traceparent.and_then(|value| traceparent::parse(value.as_bytes()).ok());
     match printed {
         Some(printed) => Some(printed.into_span_context(own.trace_state().clone())),
         None => own.is_valid().then_some(own),
     }
 }
 
+fn size_of_field(name: &str, value: &str) -> usize {
+    name.len() + TEXT.len() + value.len()
+}
+
 /// What is to be sent, before it is known what there is room for.
 #[derive(Default)]
-struct Fields(Vec<(HeaderName, String)>);
+struct Fields {
+    traceparent: Option<String>,
+    /// Those of other formats. Where one travels in several fields, one alone means nothing.
+    formats: Vec<(HeaderName, String)>,
+    tracestate: Option<String>,
+    baggage: Option<String>,
+}
+
+impl Fields {
+    fn has_trace(&self) -> bool {
+        self.traceparent.is_some() || !self.formats.is_empty()
+    }
+
+    /// How many fields a trace travels in, and how many bytes SQS counts for them.
+    fn size_of_trace(&self) -> (usize, usize) {
+        let parent = self.traceparent.iter().map(|value| size_of_field(TRACEPARENT, value));
+        let formats = self.formats.iter();
+        let formats = formats.map(|(name, value)| size_of_field(name.as_str(), value));
+        let size = parent.chain(formats).sum();
+        (usize::from(self.traceparent.is_some()) + self.formats.len(), size)
+    }
+
+    fn known(&mut self, name: &HeaderName) -> Option<&mut Option<String>> {
+        match name.as_str() {
+            TRACEPARENT => Some(&mut self.traceparent),
+            TRACESTATE => Some(&mut self.tracestate),
+            BAGGAGE => Some(&mut self.baggage),
+            _ => None,
+        }
+    }
+}
 
 impl WriteCarrier for Fields {
     fn replace(&mut self, name: &HeaderName, value: &str) {
-        self.remove(name);
-        self.0.push((name.clone(), value.to_owned()));
+        match self.known(name) {
+            Some(field) => *field = Some(value.to_owned()),
+            None => {
+                self.remove(name);
+                self.formats.push((name.clone(), value.to_owned()));
+            }
+        }
     }
 
     fn remove(&mut self, name: &HeaderName) {
-        self.0.retain(|(held, _)| held != name);
+        match self.known(name) {
+            Some(field) => *field = None,
+            None => self.formats.retain(|(held, _)| held != name),
+        }
     }
 }
 

@@ -17,6 +17,10 @@ use super::{Hooks, State, StreamConsumer};
 use crate::error::{Error, Failed};
 use crate::process::{Batch, Delivery, Pending, poll_once};
 
+/// For how many records of a batch there is room from the beginning: few may come, whatever the most
+/// is.
+const AT_ONCE: usize = 128;
+
 /// Somebody waits for a message: nobody else needs to poll.
 struct Receiving<'a>(&'a State);
 
@@ -43,8 +47,11 @@ struct Collected<'a> {
 impl<'a> Collected<'a> {
     /// But for what was taken away meanwhile, with its partition: that comes again elsewhere.
     fn into_current(mut self) -> Vec<Delivery<'a>> {
-        let all = std::mem::take(&mut self.deliveries).into_iter();
-        let (current, gone): (Vec<_>, Vec<_>) = all.partition(Delivery::is_current);
+        let all = std::mem::take(&mut self.deliveries);
+        if all.iter().all(Delivery::is_current) {
+            return all;
+        }
+        let (current, gone): (Vec<_>, Vec<_>) = all.into_iter().partition(Delivery::is_current);
         gone.into_iter().for_each(Delivery::give_back);
         current
     }
@@ -161,7 +168,10 @@ impl<H: Hooks, O> StreamConsumer<H, O> {
     pub async fn recv_batch(&self, max: usize, wait: Duration) -> Result<Option<Batch<'_>>, Error> {
         loop {
             let Some(first) = self.recv().await? else { return Ok(None) };
-            let mut collected = Collected { deliveries: vec![first], state: &self.client.state };
+            // Deliveries are large, and a list that grows copies them.
+            let mut deliveries = Vec::with_capacity(max.clamp(1, AT_ONCE));
+            deliveries.push(first);
+            let mut collected = Collected { deliveries, state: &self.client.state };
             let mut late = pin!(tokio::time::sleep(wait));
             let mut bytes = 0;
             while collected.deliveries.len() < max && bytes < BUFFER_BYTES {

@@ -57,8 +57,8 @@ pub(super) fn start(settings: &Settings, input: &mut Input, cfg: &ConfigBag) -> 
     }
     let input = input.downcast_mut::<SendMessageBatchInput>()?;
     let place = Place::queue(input.queue_url.as_deref(), cfg);
-    let entries = input.entries.iter_mut().flatten();
-    let entries = entries.map(|entry| Entry {
+    let entries = input.entries.as_deref_mut().unwrap_or_default();
+    let entries = entries.iter_mut().map(|entry| Entry {
         id: &entry.id,
         size: size_of(entry.message_body.len(), entry.message_attributes.as_ref()),
         message: Outgoing {
@@ -123,7 +123,8 @@ impl Sending {
     ) -> Self {
         let messages = entries.len();
         let mut all = Size::new(entries.iter().map(|entry| entry.size).sum(), settings);
-        let (mut links, mut created, mut rest) = (Vec::new(), Vec::new(), Vec::new());
+        let mut links = Vec::with_capacity(messages);
+        let (mut created, mut rest) = (Vec::new(), Vec::new());
         for mut entry in entries {
             if let Some(creation) = entry.message.creation(settings) {
                 links.push(creation.span().span_context().clone());
@@ -132,8 +133,14 @@ impl Sending {
                 let span = settings.config.send(SpanKind::Producer, describe);
                 let mut size = Size::new(entry.size, settings);
                 entry.message.put(span.context(), settings, [&mut size, &mut all]);
-                links.push(span.context().span().span_context().clone());
-                created.push((entry.id.to_owned(), span));
+                // Where none was started there is none to link to, and none to end.
+                if !span.is_carried() {
+                    links.push(span.context().span().span_context().clone());
+                }
+                if span.is_recording() {
+                    created.reserve(messages - created.len());
+                    created.push((entry.id.to_owned(), span));
+                }
             } else {
                 rest.push(entry);
             }
@@ -142,6 +149,7 @@ impl Sending {
         let mut span = settings.config.send(kind, || {
             let mut span = place.describe(SEND, SEND);
             span.set(semconv::MESSAGING_BATCH_MESSAGE_COUNT, count(messages));
+            span.reserve_links(links.len());
             links.into_iter().filter(SpanContext::is_valid).for_each(|it| span.link(it));
             span
         });
