@@ -10,23 +10,11 @@ use tokio::process::Command;
 use tokio::time::timeout;
 
 use crate::envoy;
-use crate::process::{PATIENCE, command};
+use crate::process::{PATIENCE, python};
 use crate::rig::Rig;
 
-/// A script of `python/`, started by `opentelemetry-instrument`, which is all the telemetry it has.
 fn instrumented(rig: &Rig, service: &str, script: &str) -> Option<Command> {
-    let python = native("GRPCIO_PYTHON")?;
-    let mut command = command(&python);
-    command
-        .args(["-c", "from opentelemetry.instrumentation.auto_instrumentation import run; run()"])
-        .arg(&python)
-        .arg(format!("{}/tests/peers/python/{script}", env!("CARGO_MANIFEST_DIR")))
-        .env("OTEL_SERVICE_NAME", service)
-        .env("OTEL_EXPORTER_OTLP_ENDPOINT", rig.collector.endpoint())
-        .env("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf")
-        .env("OTEL_METRICS_EXPORTER", "none")
-        .env("OTEL_LOGS_EXPORTER", "none");
-    Some(command)
+    Some(rig.heard(python(&native("GRPCIO_PYTHON")?, script), service))
 }
 
 async fn client_of(rig: &Rig, at: SocketAddr) -> bool {
