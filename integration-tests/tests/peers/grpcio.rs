@@ -136,7 +136,7 @@ async fn baggage_of_any_text_reaches_a_server() {
     let call = async |at| {
         let mut client = rig.client(at);
         let work = async {
-            let text = baggage::set("tenant", "S\u{f6}hne + Co; 100 %=\"\\/").expect("it has room");
+            let text = baggage::set("tenant", "Söhne + Co; 100 %=\"\\/").expect("it has room");
             InContext::new(client.greet("Ada"), text).await
         };
         let answer = rig.checkout(work).await;

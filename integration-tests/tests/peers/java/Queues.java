@@ -56,7 +56,7 @@ class Queues {
   static void checkout(Runnable work) {
     Span span = tracer.spanBuilder("checkout").setSpanKind(SpanKind.SERVER).startSpan();
     try (var current = span.makeCurrent();
-        var tenant = Baggage.builder().put("tenant", "acme").build().makeCurrent()) {
+        var tenant = Baggage.builder().put("tenant", "S\u00f6hne + Co").build().makeCurrent()) {
       work.run();
     } finally {
       span.end();

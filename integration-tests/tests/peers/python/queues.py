@@ -166,9 +166,9 @@ known = {
     "sqs-receive-batch": sqs_receive_batch,
 }
 outside = context.get_current()
+tenant = baggage.set_baggage("tenant", "Söhne + Co")
 jobs = iter(sys.argv[1:])
 for job in jobs:
-    tenant = baggage.set_baggage("tenant", "acme", outside) if job.endswith("send") else outside
-    token = context.attach(tenant)
+    token = context.attach(tenant if job.endswith("send") else outside)
     known[job](next(jobs))
     context.detach(token)

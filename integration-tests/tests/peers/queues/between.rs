@@ -32,7 +32,7 @@ async fn a_context_left_twice_is_read_and_replaced() {
         CONSUMER recv [python]
           CONSUMER orders process [python] ~(send orders)
             PRODUCER paid send [python]
-              CONSUMER process paid [gateway] {tenant=acme}
+              CONSUMER process paid [gateway] {tenant=Söhne + Co}
                 PRODUCER send shipped [gateway]
         CONSUMER recv [python]
           CONSUMER shipped process [python] ~(send shipped)
@@ -79,11 +79,11 @@ async fn a_context_in_b3_as_well() {
         "
         SERVER checkout [java]
           PRODUCER orders publish [java]
-            CONSUMER process orders [gateway] {tenant=acme}
+            CONSUMER process orders [gateway] {tenant=Söhne + Co}
               PRODUCER send paid [gateway]
-                CONSUMER process paid [gateway] {tenant=acme}
+                CONSUMER process paid [gateway] {tenant=Söhne + Co}
             CONSUMER paid process [java]
-              INTERNAL think [java] {tenant=acme}
+              INTERNAL think [java] {tenant=Söhne + Co}
           PRODUCER orders publish [java]
             CONSUMER process orders [gateway]
               PRODUCER send shipped [gateway]

@@ -33,9 +33,9 @@ async fn what_java_sends_is_continued() {
         "
         SERVER checkout [java]
           PRODUCER orders publish [java]
-            CONSUMER process orders [gateway] {tenant=acme}
+            CONSUMER process orders [gateway] {tenant=Söhne + Co}
           PRODUCER orders publish [java]
-            CONSUMER process orders [gateway] {tenant=acme}
+            CONSUMER process orders [gateway] {tenant=Söhne + Co}
         SERVER checkout [java]
           PRODUCER batch publish [java]
           PRODUCER batch publish [java]
@@ -76,10 +76,10 @@ async fn what_java_sends_in_attributes_is_continued() {
         "
         SERVER checkout [java]
           PRODUCER parcels publish [java]
-            CONSUMER process parcels [gateway] {tenant=acme}
+            CONSUMER process parcels [gateway] {tenant=Söhne + Co}
           PRODUCER parcels publish [java]
-            CONSUMER process parcels [gateway] {tenant=acme}
-            CONSUMER process parcels [gateway] {tenant=acme}
+            CONSUMER process parcels [gateway] {tenant=Söhne + Co}
+            CONSUMER process parcels [gateway] {tenant=Söhne + Co}
         CLIENT receive parcels [gateway] ~(parcels publish) ~(parcels publish) ~(parcels publish)
         SERVER checkout [java]
           PRODUCER pallets publish [java]
@@ -90,11 +90,11 @@ async fn what_java_sends_in_attributes_is_continued() {
         CLIENT receive pallets [gateway] ~(pallets publish) ~(pallets publish) ~(pallets publish)
         SERVER checkout [java]
           PRODUCER letters publish [java]
-            CONSUMER process letters [gateway] {tenant=acme}
+            CONSUMER process letters [gateway] {tenant=Söhne + Co}
         CLIENT receive letters [gateway] ~(letters publish)
         SERVER checkout [java]
           PRODUCER cards publish [java]
-        CONSUMER process cards [gateway] {tenant=acme}
+        CONSUMER process cards [gateway] {tenant=Söhne + Co}
         CLIENT receive cards [gateway] ~(elsewhere)
         ",
     )
@@ -122,10 +122,10 @@ async fn java_continues_what_is_sent() {
         INTERNAL checkout
           PRODUCER send orders
             CONSUMER orders process [java]
-              INTERNAL think [java] {tenant=acme}
+              INTERNAL think [java] {tenant=Söhne + Co}
           PRODUCER send orders
             CONSUMER orders process [java]
-              INTERNAL think [java] {tenant=acme}
+              INTERNAL think [java] {tenant=Söhne + Co}
         INTERNAL checkout
           PRODUCER send parcels
             CONSUMER parcels process [java]
@@ -182,7 +182,7 @@ async fn java_is_told_to_read_attributes_and_to_tell_of_receiving() {
             MessageSystemAttributeNameForSends::AwsTraceHeader,
             header.build().expect("a value"),
         );
-    rig.rig.checkout(one.send()).await.expect("it is sent");
+    rig.checkout(one.send()).await.expect("it is sent");
     let w3c = "baggage traceparent";
     let header_alone = "AWSTraceHeader n0 n1 n2 n3 n4 n5 n6 n7 n8 n9";
     let both = "AWSTraceHeader baggage traceparent";

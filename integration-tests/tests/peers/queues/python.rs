@@ -28,35 +28,35 @@ async fn what_python_sends_is_continued() {
         "
         SERVER checkout [python]
           PRODUCER orders send [python]
-            CONSUMER process orders [gateway] {tenant=acme}
+            CONSUMER process orders [gateway] {tenant=Söhne+++Co}
           PRODUCER orders send [python]
-            CONSUMER process orders [gateway] {tenant=acme}
+            CONSUMER process orders [gateway] {tenant=Söhne+++Co}
         SERVER checkout [python]
           PRODUCER batch send [python]
           PRODUCER batch send [python]
         CONSUMER process batch [gateway] ~(batch send) ~(batch send)
         SERVER checkout [python]
           PRODUCER single send [python]
-            CONSUMER process single [gateway] {tenant=acme}
+            CONSUMER process single [gateway] {tenant=Söhne+++Co}
         SERVER checkout [python]
           PRODUCER parcels send [python]
             CLIENT SQS.SendMessage [python]
-            CONSUMER process parcels [gateway] {tenant=acme}
+            CONSUMER process parcels [gateway] {tenant=Söhne+++Co}
           PRODUCER parcels send [python]
-            CONSUMER process parcels [gateway] {tenant=acme}
+            CONSUMER process parcels [gateway] {tenant=Söhne+++Co}
           PRODUCER parcels send [python]
-            CONSUMER process parcels [gateway] {tenant=acme}
+            CONSUMER process parcels [gateway] {tenant=Söhne+++Co}
           CLIENT SQS.SendMessageBatch [python]
         CLIENT receive parcels [gateway] ~(parcels send) ~(parcels send) ~(parcels send)
         SERVER checkout [python]
           PRODUCER pallets send [python]
             CLIENT SQS.SendMessage [python]
-              CONSUMER process pallets [gateway] {tenant=acme}
+              CONSUMER process pallets [gateway] {tenant=Söhne+++Co}
           PRODUCER pallets send [python]
           PRODUCER pallets send [python]
           CLIENT SQS.SendMessageBatch [python]
-            CONSUMER process pallets [gateway] {tenant=acme}
-            CONSUMER process pallets [gateway] {tenant=acme}
+            CONSUMER process pallets [gateway] {tenant=Söhne+++Co}
+            CONSUMER process pallets [gateway] {tenant=Söhne+++Co}
         CLIENT receive pallets [gateway] \
             ~(SQS.SendMessage) ~(SQS.SendMessageBatch) ~(SQS.SendMessageBatch)
         ",

@@ -12,6 +12,8 @@ use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::producer::FutureRecord;
+use throughline::baggage;
+use throughline::core::InContext;
 use throughline::kafka::{FutureProducer, Message, StreamConsumer};
 use throughline::sqs::{Interceptor, Queue};
 use throughline_testing::lineage::Span;
@@ -84,6 +86,15 @@ impl Rig {
             .build()
     }
 
+    /// What is done in a trace that begins here, for the same tenant as theirs.
+    pub(crate) async fn checkout<T>(&self, work: impl Future<Output = T>) -> T {
+        let work = async {
+            let tenant = baggage::set("tenant", "Söhne + Co").expect("it has room");
+            InContext::new(work, tenant).await
+        };
+        self.rig.checkout(work).await
+    }
+
     pub(crate) fn producer(&self) -> FutureProducer {
         let producer: FutureProducer = self.client_config().create().expect("a producer");
         producer.with_tracer_provider(&self.rig.recorder.provider_for(OURS))
@@ -98,7 +109,7 @@ impl Rig {
                 producer.send(record, PATIENCE).await.expect("the broker takes it");
             }
         };
-        self.rig.checkout(sending).await;
+        self.checkout(sending).await;
     }
 
     /// A client that sends as its interceptor was told.
@@ -122,7 +133,7 @@ impl Rig {
             let sent = batch.send().await.expect("they are sent");
             assert!(sent.failed().is_empty(), "{:?}", sent.failed());
         };
-        self.rig.checkout(sending).await;
+        self.checkout(sending).await;
     }
 
     /// A message that has no room for a context among its attributes, in a trace that begins here.
@@ -132,7 +143,7 @@ impl Rig {
             let value = MessageAttributeValue::builder().data_type("Number").string_value("1");
             one = one.message_attributes(format!("n{number}"), value.build().expect("a value"));
         }
-        self.rig.checkout(one.send()).await.expect("it is sent");
+        self.checkout(one.send()).await.expect("it is sent");
     }
 
     pub(crate) fn consumer(&self, topic: &str) -> StreamConsumer {
