@@ -4,7 +4,7 @@
 //! runs in [`counted`] is counted, and what a producer's polling thread does beyond waiting:
 //! `../run` tells callgrind so.
 
-use crate::spans::{self, Seen};
+use crate::spans::{self, Kept, Seen};
 use crate::{Command, Expect, Mode, PARENT_SPAN_ID, TRACE_ID};
 use opentelemetry::Context;
 use opentelemetry::trace::{SpanKind, TraceContextExt as _};
@@ -30,6 +30,9 @@ pub fn server(config: &ClientConfig) -> (String, i64) {
     let (address, port) = servers.rsplit_once(':').expect("a port");
     (address.to_owned(), port.parse().expect("a number"))
 }
+
+/// How many records are received and handled at once, where more than one is.
+pub const BATCH: u64 = 100;
 
 /// What clients call themselves: an attribute of their spans.
 pub const CLIENT_ID: &str = "orders-1";
@@ -95,6 +98,14 @@ pub fn handle(payload: Option<&[u8]>) {
         seen.lock().expect("nothing panics in here").push(context);
     }
     std::hint::black_box(payload);
+}
+
+/// The same for many records at once.
+pub fn handle_all<'a>(mut payloads: impl Iterator<Item = Option<&'a [u8]>>) {
+    payloads.next().into_iter().for_each(handle);
+    payloads.for_each(|payload| {
+        std::hint::black_box(payload);
+    });
 }
 
 /// A producer, as its user has it.
@@ -253,14 +264,48 @@ pub fn process<C, R>(
     assign: impl Fn(&C, &TopicPartitionList) -> KafkaResult<()>,
     work: impl AsyncFn(C, u64) -> R,
 ) -> ExitCode {
-    crate::exit(try_process(expect, make, assign, work))
+    crate::exit(receive(
+        make,
+        assign,
+        work,
+        |_| Context::new(),
+        |mode, kept, seen, n| match expect {
+            Expect::Nothing if seen.len() as u64 == n => Ok(()),
+            Expect::Nothing => Err("the handler wasn't called".to_owned()),
+            Expect::Span(name) => spans::verify(mode, SpanKind::Consumer, name, kept, seen, n),
+            Expect::Own(check) => check(mode, n),
+        },
+    ))
 }
 
-fn try_process<C, R>(
+/// The same in batches of [`BATCH`], in a loop that has the parent: no record of them can be it.
+pub fn process_batches<C, R>(
     expect: Expect,
     make: impl Fn(&mut ClientConfig, &SdkTracerProvider) -> KafkaResult<C>,
     assign: impl Fn(&C, &TopicPartitionList) -> KafkaResult<()>,
     work: impl AsyncFn(C, u64) -> R,
+) -> ExitCode {
+    crate::exit(receive(make, assign, work, spans::parent, |mode, kept, seen, n| match expect {
+        Expect::Nothing if seen.len() == 1 => Ok(()),
+        Expect::Nothing => Err("the handler wasn't called".to_owned()),
+        Expect::Span(name) => {
+            spans::verify(mode, SpanKind::Consumer, name, kept, seen, 1)?;
+            let spans = kept.get().ok_or("nothing was kept")?.lock().map_err(|e| e.to_string())?;
+            match spans.iter().find(|span| span.links.len() as u64 != n) {
+                None => Ok(()),
+                Some(span) => Err(format!("{n} links expected: {span:#?}")),
+            }
+        }
+        Expect::Own(check) => check(mode, n),
+    }))
+}
+
+fn receive<C, R>(
+    make: impl Fn(&mut ClientConfig, &SdkTracerProvider) -> KafkaResult<C>,
+    assign: impl Fn(&C, &TopicPartitionList) -> KafkaResult<()>,
+    work: impl AsyncFn(C, u64) -> R,
+    around: impl Fn(Mode) -> Context,
+    check: impl FnOnce(Mode, &Kept, &[Seen], u64) -> Result<()>,
 ) -> Result<()> {
     let (mode, command) = crate::arguments()?;
     let runtime = runtime()?;
@@ -278,6 +323,7 @@ fn try_process<C, R>(
         thread::sleep(FETCHED);
         Ok::<_, KafkaError>(consumer)
     };
+    let _current = around(mode).attach();
     execute(
         command,
         |n| {
@@ -286,14 +332,7 @@ fn try_process<C, R>(
         },
         |n| {
             let seen = SEEN.get().ok_or("nothing was seen")?.lock().map_err(|e| e.to_string())?;
-            match expect {
-                Expect::Nothing if seen.len() as u64 == n => Ok(()),
-                Expect::Nothing => Err("the handler wasn't called".to_owned()),
-                Expect::Span(name) => {
-                    spans::verify(mode, SpanKind::Consumer, name, &kept, &seen, n)
-                }
-                Expect::Own(check) => check(mode, n),
-            }
+            check(mode, &kept, &seen, n)
         },
     )
 }

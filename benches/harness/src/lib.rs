@@ -24,6 +24,8 @@ pub mod rpc;
 #[cfg(feature = "server")]
 pub mod server;
 pub mod spans;
+#[cfg(feature = "sqs")]
+pub mod sqs;
 
 use std::process::ExitCode;
 
@@ -63,7 +65,13 @@ enum Command {
 /// Enough to see whether each request gets a span, and only one.
 const CHECKED: u64 = 3;
 
-#[cfg(any(feature = "client", feature = "server", feature = "kafka", feature = "rpc"))]
+#[cfg(any(
+    feature = "client",
+    feature = "kafka",
+    feature = "rpc",
+    feature = "server",
+    feature = "sqs"
+))]
 fn arguments() -> Result<(Mode, Command), String> {
     let mut args = std::env::args().skip(1);
     let mode = match args.next().as_deref() {
@@ -149,7 +157,7 @@ fn exit(outcome: Result<(), String>) -> ExitCode {
 }
 
 /// The context in a `traceparent`.
-#[cfg(any(feature = "client", feature = "kafka", feature = "rpc"))]
+#[cfg(any(feature = "client", feature = "kafka", feature = "rpc", feature = "sqs"))]
 fn traceparent(value: &str) -> Result<spans::Seen, String> {
     use opentelemetry::{SpanId, TraceFlags, TraceId};
     let [_, trace, span, flags] = value.split('-').collect::<Vec<_>>()[..] else {

@@ -73,6 +73,18 @@ pub fn verify(
     requests: u64,
 ) -> Result<(), String> {
     let spans = kept.get().ok_or("nothing was kept")?.lock().map_err(|e| e.to_string())?;
+    verify_all(mode, kind, name, &spans, seen, requests)
+}
+
+/// The same, of these spans.
+pub fn verify_all(
+    mode: Mode,
+    kind: SpanKind,
+    name: &str,
+    spans: &[SpanData],
+    seen: &[Seen],
+    requests: u64,
+) -> Result<(), String> {
     let wanted = if mode == Mode::Sampled { requests } else { 0 };
     if spans.len() as u64 != wanted {
         return Err(format!("{wanted} spans expected, got {}: {spans:#?}", spans.len()));

@@ -10,9 +10,10 @@ use opentelemetry::trace::{SpanContext, SpanKind, TraceContextExt, Tracer, Trace
 use opentelemetry::{Context, InstrumentationScope};
 
 use crate::carrier::{ReadCarrier, WriteCarrier};
-use crate::extract::{self, Extraction};
+use crate::extract::{self, Extraction, Sender};
 use crate::inject;
 use crate::metrics::{BoundMeter, Labels, Measure, Operation};
+use crate::outcome::count_extraction;
 use crate::propagation::Propagation;
 use crate::semconv;
 use crate::span::{BoundarySpan, Description};
@@ -161,6 +162,23 @@ impl Config {
         trust: Trust,
     ) -> Extraction {
         Extraction::new(carrier, &self.propagation, trust, &self.admitted)
+    }
+
+    /// The same once more, for a further try of a message whose extraction was counted.
+    pub fn extract_again(&self, carrier: &(impl ReadCarrier + ?Sized)) -> Extraction {
+        Extraction::uncounted(carrier, &self.propagation, self.trust, &self.admitted)
+    }
+
+    /// The sender of a message that is linked to and never continued, as those of a batch.
+    pub fn extract_link(&self, carrier: &(impl ReadCarrier + ?Sized)) -> Sender {
+        let sender = self.extract_link_again(carrier);
+        count_extraction(sender.outcome());
+        sender
+    }
+
+    /// The same once more, for a further try of a message whose extraction was counted.
+    pub fn extract_link_again(&self, carrier: &(impl ReadCarrier + ?Sized)) -> Sender {
+        Sender::of(&self.propagation, carrier, self.trust)
     }
 
     /// The span in which a message was sent or created, for a link to it, or to see that it has a

@@ -9,7 +9,7 @@ use opentelemetry::trace::{SpanContext, SpanId, TraceContextExt, TraceId, TraceS
 use crate::carrier::ReadCarrier;
 use crate::codec::Malformed;
 use crate::outcome::{Outcome, count_extraction};
-use crate::propagation::{Baggages, Propagation, Read, Reader, Speaks};
+use crate::propagation::{Baggages, Fields, Propagation, Read, Reader, Speaks};
 use crate::trust::Trust;
 
 /// A context taken from a carrier, judged: the parent to start a span under.
@@ -33,28 +33,43 @@ impl Extraction {
         trust: Trust,
         admitted: &Arc<[String]>,
     ) -> Self {
-        let extraction = match propagation.speaks() {
+        let extraction = Extraction::uncounted(carrier, propagation, trust, admitted);
+        count_extraction(extraction.outcome);
+        extraction
+    }
+
+    #[inline]
+    pub(crate) fn uncounted(
+        carrier: &(impl ReadCarrier + ?Sized),
+        propagation: &Propagation,
+        trust: Trust,
+        admitted: &Arc<[String]>,
+    ) -> Self {
+        match propagation.speaks() {
             Speaks::W3c(fields) => {
                 Extraction::judge(fields.read(carrier, Baggages::Shared), trust, admitted)
             }
             Speaks::Formats => Extraction::of_formats(carrier, propagation, trust, admitted),
             Speaks::Foreign => Extraction::foreign(carrier, propagation, trust, admitted),
-        };
-        count_extraction(extraction.outcome);
-        extraction
+        }
     }
 
     // Always: it is called from two places, and hands back what is large.
     #[inline(always)]
     fn judge(read: Read, trust: Trust, admitted: &Arc<[String]>) -> Self {
-        let outcome = match &read.parent {
-            Some(Ok(_)) => Outcome::Continued,
-            Some(Err(reason)) => Extraction::refused(*reason),
-            None => Outcome::Absent,
-        };
+        let outcome = Extraction::found(&read);
         match trust {
             Trust::Continue => Extraction { parent: read.into_context(), link: None, outcome },
             Trust::Link | Trust::Ignore => Extraction::restarted(read, trust, admitted, outcome),
+        }
+    }
+
+    #[inline(always)]
+    fn found(read: &Read) -> Outcome {
+        match &read.parent {
+            Some(Ok(_)) => Outcome::Continued,
+            Some(Err(reason)) => Extraction::refused(*reason),
+            None => Outcome::Absent,
         }
     }
 
@@ -124,7 +139,7 @@ impl Extraction {
     /// Whether nothing came that could be read, which is a break where a context was expected.
     #[must_use]
     pub fn lacks_context(&self) -> bool {
-        matches!(self.outcome, Outcome::Absent | Outcome::Malformed(_))
+        self.outcome.lacks_context()
     }
 
     /// The sender's span, for whoever links to it instead of continuing it; `None` where none came
@@ -148,30 +163,113 @@ impl Extraction {
     }
 }
 
+/// The sender of a message that is linked to and never continued, as those of a batch: what an
+/// [`Extraction`] would find of him, without a context to continue in.
+#[derive(Debug)]
+pub struct Sender {
+    outcome: Outcome,
+    link: Option<SpanContext>,
+    /// His span, trusted or not; invalid if none came.
+    came: (TraceId, SpanId),
+}
+
+impl Sender {
+    pub(crate) fn of(
+        propagation: &Propagation,
+        carrier: &(impl ReadCarrier + ?Sized),
+        trust: Trust,
+    ) -> Self {
+        // Of what is ours no context has to be made for it.
+        if let (Speaks::W3c(Fields { trace, .. }), Trust::Continue) = (propagation.speaks(), trust)
+        {
+            let read = Fields { trace, baggage: false }.read(carrier, Baggages::Shared);
+            let (outcome, link) = (Extraction::found(&read), read.into_span_context());
+            let came = link.as_ref().map_or(NOBODY, ids);
+            return Sender { outcome, link, came };
+        }
+        let none = Arc::default();
+        Sender::found(&Extraction::uncounted(carrier, propagation, trust, &none))
+    }
+
+    #[cold]
+    pub(crate) fn found(message: &Extraction) -> Self {
+        let parent = message.parent.span();
+        let parent = parent.span_context();
+        let came = match parent.is_valid() {
+            true => ids(parent),
+            false => message.parent.get().and_then(KeptOut::first).unwrap_or(NOBODY),
+        };
+        Sender { outcome: message.outcome, link: message.to_link(), came }
+    }
+
+    /// What was found.
+    #[must_use]
+    pub fn outcome(&self) -> Outcome {
+        self.outcome
+    }
+
+    /// Whether nothing came that could be read, which is a break where a context was expected.
+    #[must_use]
+    pub fn lacks_context(&self) -> bool {
+        self.outcome.lacks_context()
+    }
+
+    /// His span, to link to; `None` where none came that is valid, or he is ignored.
+    #[must_use]
+    pub fn link(&self) -> Option<&SpanContext> {
+        self.link.as_ref()
+    }
+
+    /// `context`, with what these senders sent kept out of it, followed or not.
+    pub(crate) fn keep_out<'a>(
+        context: Context,
+        senders: impl IntoIterator<Item = &'a Sender>,
+    ) -> Context {
+        let came = senders.into_iter().map(|sender| sender.came);
+        let came: Vec<_> = came.filter(|came| *came != NOBODY).collect();
+        if came.is_empty() { context } else { context.with_value(KeptOut(came)) }
+    }
+}
+
+const NOBODY: (TraceId, SpanId) = (TraceId::INVALID, SpanId::INVALID);
+
+fn ids(span: &SpanContext) -> (TraceId, SpanId) {
+    (span.trace_id(), span.span_id())
+}
+
 /// The valid span context in `carrier`.
 #[cold]
 pub(crate) fn peek(
     propagation: &Propagation,
     carrier: &(impl ReadCarrier + ?Sized),
 ) -> Option<SpanContext> {
+    if let Speaks::W3c(Fields { trace, .. }) = propagation.speaks() {
+        return Fields { trace, baggage: false }
+            .read(carrier, Baggages::Shared)
+            .into_span_context();
+    }
     let found = propagation.read(carrier).span().span_context().clone();
     found.is_valid().then_some(found)
 }
 
-/// The span that a message came from which isn't its parent here, as a value of the context: whoever
-/// copies what came into what is sent on must not let it in by that.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct KeptOut(TraceId, SpanId);
+/// The spans that messages came from which aren't their parent here, as a value of the context:
+/// whoever copies what came into what is sent on must not let it in by that.
+#[derive(Debug)]
+pub(crate) struct KeptOut(Vec<(TraceId, SpanId)>);
 
 impl KeptOut {
-    pub(crate) fn of(sender: &SpanContext) -> Self {
-        KeptOut(sender.trace_id(), sender.span_id())
+    pub(crate) fn holds(&self, found: &SpanContext) -> bool {
+        self.0.contains(&ids(found))
+    }
+
+    fn first(&self) -> Option<(TraceId, SpanId)> {
+        self.0.first().copied()
     }
 }
 
 fn kept_out(context: Context, sender: Option<&SpanContext>) -> Context {
     match sender {
-        Some(sender) => context.with_value(KeptOut::of(sender)),
+        Some(sender) => context.with_value(KeptOut(vec![ids(sender)])),
         None => context,
     }
 }

@@ -140,7 +140,7 @@ pub(crate) fn is_copied(found: &SpanContext) -> bool {
         let current = span.span_context();
         ids == (current.trace_id(), current.span_id())
             || state.is_some_and(|state| state.continues(found))
-            || context.get::<KeptOut>().is_some_and(|kept_out| *kept_out == KeptOut::of(found))
+            || context.get::<KeptOut>().is_some_and(|kept_out| kept_out.holds(found))
     })
 }
 

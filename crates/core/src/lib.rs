@@ -53,7 +53,7 @@ mod trust;
 
 pub use carrier::{ReadCarrier, WriteCarrier};
 pub use config::Config;
-pub use extract::Extraction;
+pub use extract::{Extraction, Sender};
 pub use outcome::{Outcome, Outcomes, outcomes};
 pub use propagation::{Format, Formats, W3cPropagator, set_propagator};
 pub use span::{

@@ -7,7 +7,7 @@ use opentelemetry::baggage::{BaggageExt, KeyValueMetadata};
 use opentelemetry::trace::{SpanContext, SpanKind, TraceContextExt};
 use opentelemetry::{Context, StringValue, Value};
 
-use crate::extract::KeptOut;
+use crate::extract::Sender;
 use crate::metrics::Labels;
 use crate::semconv::{self, replaced};
 use crate::span::{BoundarySpan, Description};
@@ -75,6 +75,20 @@ pub fn process(
     })
 }
 
+/// Starts the span in which messages are processed together, of kind CONSUMER, as a child of
+/// whatever is current: none of them can be the parent. `describe` links them.
+///
+/// Where a handler copies what one of them brought into what it sends, that gives way to the context of
+/// the send, as for a message that is processed alone.
+pub fn process_batch(
+    config: &Config,
+    senders: &[Sender],
+    describe: impl FnOnce() -> Description,
+) -> BoundarySpan {
+    let parent = Sender::keep_out(Context::current(), senders);
+    config.start_under(parent, SpanKind::Consumer, describe)
+}
+
 #[cold]
 fn process_linked(
     config: &Config,
@@ -89,9 +103,7 @@ fn process_linked(
         }));
     }
     let sender = extraction.to_link();
-    if let Some(sender) = &sender {
-        parent = parent.with_value(KeptOut::of(sender));
-    }
+    let parent = Sender::keep_out(parent, [&Sender::found(extraction)]);
     config.start_under(parent, SpanKind::Consumer, || {
         let mut span = describe();
         if expect_parent && extraction.lacks_context() {

@@ -21,6 +21,14 @@ pub enum Outcome {
     Untrusted,
 }
 
+impl Outcome {
+    /// Whether nothing came that could be read, which is a break where a context was expected.
+    #[must_use]
+    pub fn lacks_context(self) -> bool {
+        matches!(self, Outcome::Absent | Outcome::Malformed(_))
+    }
+}
+
 /// How often each outcome happened in this process.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]

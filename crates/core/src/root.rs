@@ -210,6 +210,13 @@ impl<'a> Facts<'a> {
         facts
     }
 
+    /// Whether this span has lost the sender of its message, though it has a parent: it is linked to
+    /// senders in place of being their child, and one that was expected brought no context.
+    #[must_use]
+    pub fn lacks_sender(&self) -> bool {
+        self.kind == Kind::Consumer && self.parent_expected && !self.declared
+    }
+
     /// Whether this span, which has no parent, may be a root.
     #[must_use]
     pub fn judge(&self) -> Verdict {
@@ -237,6 +244,10 @@ impl<'a> Facts<'a> {
         if !self.kind.is_inbound() {
             return None;
         }
+        // By whichever call a consumer has fetched its message, and it may tell of that, too.
+        if self.kind == Kind::Consumer && self.messaging_system.is_some() {
+            return self.messaging_class();
+        }
         // gRPC is carried by HTTP, so a span may well tell of both.
         if self.rpc_system == Some("grpc") {
             return Some(Class::Grpc);
@@ -244,6 +255,10 @@ impl<'a> Facts<'a> {
         if self.http {
             return Some(Class::Http);
         }
+        self.messaging_class()
+    }
+
+    fn messaging_class(&self) -> Option<Class> {
         match self.messaging_system {
             Some("kafka") => Some(Class::Kafka),
             // The second as it was called before.
@@ -395,6 +410,19 @@ mod tests {
         for kind in [Kind::Internal, Kind::Client, Kind::Producer] {
             assert_eq!(facts(kind, [http, kafka]).class(), Class::Task, "{kind}");
         }
+    }
+
+    #[test]
+    fn a_consumer_came_by_its_message_and_not_by_the_poll_that_brought_it() {
+        let http = (semconv::HTTP_REQUEST_METHOD, Attribute::Str("POST"));
+        let grpc = (semconv::RPC_SYSTEM_NAME, Attribute::Str("grpc"));
+        let of = |system| (semconv::MESSAGING_SYSTEM_NAME, Attribute::Str(system));
+        assert_eq!(facts(Kind::Consumer, [http, of("aws.sqs")]).class(), Class::Sqs);
+        assert_eq!(facts(Kind::Consumer, [grpc, of("kafka")]).class(), Class::Kafka);
+        assert_eq!(facts(Kind::Consumer, [grpc, of("gcp_pubsub")]).protocol(), None);
+        assert_eq!(facts(Kind::Consumer, [http]).class(), Class::Http);
+        // Whom a queue calls is called.
+        assert_eq!(facts(Kind::Server, [http, of("aws.sqs")]).class(), Class::Http);
     }
 
     /// As the instrumentation of other languages, and proxies, have them still.

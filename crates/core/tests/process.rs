@@ -33,6 +33,17 @@ fn each_outcome_is_counted_as_what_it_is() {
     expected.absent = 1;
     assert_eq!(outcomes(), expected);
 
+    // What is only linked to counts as well.
+    let linked = |headers: &_| config.extract_link(headers).link().is_some();
+    assert!(linked(&came) && !linked(&headers(&[])));
+    // Not once more for a further try.
+    assert!(config.extract_link_again(&came).link().is_some());
+    (expected.continued, expected.absent) = (2, 2);
+    assert_eq!(outcomes(), expected);
+    // And what is only looked at doesn't.
+    assert!(config.peek(&came).is_some());
+    assert_eq!(outcomes(), expected);
+
     drop(config.clone().trust(Trust::Link).extract(&came));
     expected.untrusted = 1;
     assert_eq!(outcomes(), expected);

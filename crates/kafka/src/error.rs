@@ -6,16 +6,54 @@ use rdkafka::error::KafkaError;
 use throughline_core::{End, semconv};
 
 /// Why a consumer hands out no more messages.
-#[derive(Clone, Debug, thiserror::Error)]
+// By hand, since a failure is told with advice, and its cause is the handler's all the same.
+#[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Error {
-    /// A message was not processed, and its partition stands still.
-    #[error(transparent)]
-    Failed(#[from] Failed),
+    /// A message was not processed, and its partition stands still. (To a service whose offsets are
+    /// its own this isn't told.)
+    Failed(Failed),
     /// Kafka refuses for good: the client is broken, or isn't allowed to read. What passes by itself
     /// (a broker that is away) is not reported here.
-    #[error("the Kafka consumer cannot go on: {0}; correct the cause and make a new one")]
-    Kafka(#[from] KafkaError),
+    Kafka(KafkaError),
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Error::Failed(failed) => write!(
+                f,
+                "{failed}; nothing from there on is acknowledged: correct the cause and make the \
+                 consumer anew, `resume` the partition to try it again, or `seek` beyond it to \
+                 leave it behind"
+            ),
+            Error::Kafka(error) => write!(
+                f,
+                "the Kafka consumer cannot go on: {error}; correct the cause and make a new one"
+            ),
+        }
+    }
+}
+
+impl StdError for Error {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        match self {
+            Error::Failed(failed) => failed.source(),
+            Error::Kafka(error) => error.source(),
+        }
+    }
+}
+
+impl From<Failed> for Error {
+    fn from(failed: Failed) -> Self {
+        Error::Failed(failed)
+    }
+}
+
+impl From<KafkaError> for Error {
+    fn from(error: KafkaError) -> Self {
+        Error::Kafka(error)
+    }
 }
 
 /// A message that was not processed. It is not acknowledged, nor is any behind it in its partition:
@@ -94,8 +132,8 @@ impl fmt::Display for Failed {
         let Failed { topic, partition, offset, reason } = self;
         write!(
             f,
-            "the message at offset {offset} of {topic}, partition {partition}, was not processed \
-             and is not acknowledged: {reason}"
+            "the message at offset {offset} of {topic}, partition {partition}, was not processed: \
+             {reason}"
         )
     }
 }

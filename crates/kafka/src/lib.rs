@@ -70,10 +70,9 @@
 //! | `create {topic}` | PRODUCER | where a record is [created](FutureProducer::create) to be sent later | at once |
 //! | `send {topic}` of such a record | CLIENT, linked to its creation | as above | as above |
 //! | `process {topic}` | CONSUMER, child of the send | the handler | Error when it fails or panics, `error.type=cancelled` when it is dropped |
-//!
 //! | `process {topic}` of a batch | CONSUMER, child of whatever is current, linked to each send | the handler | the same |
 //! | `link {topic}` | INTERNAL, child of the span above | at once | holds the links that have no room there |
-//! | `commit {topic}` | CLIENT | [`commit`](StreamConsumer::commit) and its like; not what librdkafka or a runner commits by itself | Error when it is refused |
+//! | `commit {topic}` | CLIENT | [`commit`](StreamConsumer::commit) and its like; not what librdkafka or a runner commits by itself | Error when it is refused; of `CommitMode::Async` only that it was asked for: the answer comes to [`Hooks::commit_callback`], and a refusal to the log |
 //!
 //! Names and attributes follow the [semantic conventions for Kafka][semconv]. Whatever is current
 //! where a record is processed is linked to; [`creation_context`](StreamConsumer::creation_context)

@@ -49,6 +49,12 @@ impl Settings {
         }
     }
 
+    /// Those of a producer, which is of no group, though its configuration may name one: many
+    /// services have one for all.
+    pub(crate) fn of_producer(client: &ClientConfig) -> Self {
+        Settings { group: None, ..Settings::of(client) }
+    }
+
     /// Sets the key of a record, where it may be told and is text.
     #[inline]
     pub(crate) fn tell_key(&self, key: Option<&[u8]>, set: impl FnMut(&'static str, Value)) {

@@ -3,6 +3,8 @@
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeSet, HashMap};
 
+use throughline_core::root::{Allowed, Verdict};
+
 use crate::id::{SpanId, TraceId};
 use crate::span::Span;
 
@@ -183,6 +185,16 @@ impl Trace {
     #[must_use]
     pub fn services(&self) -> BTreeSet<&str> {
         self.spans.iter().filter_map(Span::service).collect()
+    }
+
+    /// Whether it is one call that fetches messages, or that deletes or gives back what was handled:
+    /// such a call is made for the messages of many traces, and so stands in none of them.
+    #[must_use]
+    pub fn is_housekeeping(&self) -> bool {
+        let mut nodes = self.nodes();
+        let (Some(node), None) = (nodes.next(), nodes.next()) else { return false };
+        node.top() == Some(Top::Root)
+            && node.span().facts().judge() == Verdict::Allowed(Allowed::ReceiveOrSettle)
     }
 
     /// The start of its root, in nanoseconds since 1970: of its earliest top, if it is in pieces.

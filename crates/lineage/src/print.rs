@@ -83,6 +83,9 @@ fn notes(trace: &Trace, node: Node<'_>) -> Vec<String> {
         Some(Top::Root) if node.span().facts().judge() == Verdict::Orphan => {
             notes.push("orphan: it has no parent".to_owned());
         }
+        None if node.span().facts().lacks_sender() => {
+            notes.push("orphan: a sender's context is missing".to_owned());
+        }
         Some(Top::Root) | None => {}
     }
     // Nought says nothing: the clocks of two hosts may be that much apart.

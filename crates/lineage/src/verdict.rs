@@ -143,7 +143,8 @@ pub const fn replacement(class: Class) -> Option<&'static str> {
         }
         Class::Kafka => Some("throughline::kafka::FutureProducer"),
         Class::Grpc => Some("throughline::tonic::ClientLayer"),
-        Class::Sqs | Class::Process => None,
+        Class::Sqs => Some("throughline::sqs::Interceptor"),
+        Class::Process => None,
     }
 }
 
@@ -215,6 +216,10 @@ fn judge_tops(
             }
         };
         verdict.breaks.push(found);
+    }
+    let below = trace.nodes().filter(|node| node.top().is_none());
+    for node in below.filter(|node| node.span().facts().lacks_sender()) {
+        verdict.breaks.push(lost_root(node.span(), processes));
     }
 }
 

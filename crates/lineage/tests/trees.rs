@@ -104,6 +104,27 @@ fn a_message_says_how_long_it_waited() {
     }
 }
 
+/// Calls that are made for many traces at once are told apart from what is of one.
+#[test]
+fn fetching_and_settling_is_housekeeping_where_it_is_of_no_trace() {
+    let call = |trace, id, name, kind| {
+        span(trace, id, name).kind(Kind::Client).with("messaging.operation.type", kind)
+    };
+    let forest = Forest::new([
+        call(1, 1, "receive orders", "receive"),
+        call(2, 1, "delete orders", "settle").failed("it is gone"),
+        call(3, 1, "send orders", "send"),
+        // What a request asked for is the request's.
+        span(4, 1, "GET /next").kind(Kind::Server),
+        call(4, 2, "receive orders", "receive").under(1),
+        // Its parent is missing.
+        call(5, 2, "receive orders", "receive").under(1),
+    ]);
+    let found: Vec<_> = forest.traces().iter().map(|it| (it.id(), it.is_housekeeping())).collect();
+    let wanted = [(1, true), (2, true), (3, false), (4, false), (5, false)];
+    assert_eq!(found, wanted.map(|(id, is_housekeeping)| (trace(id), is_housekeeping)));
+}
+
 #[test]
 fn spans_delivered_twice_count_once() {
     let forest = one(order(&DEMO).into_iter().chain(order(&DEMO)));

@@ -45,6 +45,21 @@ fn a_raw_spawn_is_a_break_of_its_task() {
 }
 
 #[test]
+fn a_message_without_its_sender_in_the_midst_of_a_trace_is_a_break() {
+    let mut spans = order(&DEMO);
+    let batch = spans.last_mut().unwrap();
+    batch.kind = Kind::Consumer;
+    batch.attributes.push("messaging.system.name", "kafka");
+    assert!(judge(spans.clone()).is_unbroken());
+    spans.last_mut().unwrap().attributes.push("throughline.parent.expected", true);
+    let verdict = judge(spans.clone());
+    let [found] = verdict.breaks.as_slice() else { panic!("{verdict}") };
+    assert_eq!((found.class, found.span_id), (Class::Kafka, id(6)));
+    let text = Forest::new(spans).traces()[0].to_string();
+    assert!(text.contains("orphan: a sender's context is missing"), "{text}");
+}
+
+#[test]
 fn the_verdict_knows_no_names() {
     let renamed =
         Names { services: ["a", "b", "c"], legs: ["X /1", "X /2", "X /3"], task: "whatever" };
@@ -68,12 +83,12 @@ fn the_verdict_knows_no_names() {
 fn inbound_breaks_are_classed_by_their_conventions() {
     let (http, kafka) =
         ("throughline::reqwest::ClientMiddleware", "throughline::kafka::FutureProducer");
-    let grpc = "throughline::tonic::ClientLayer";
+    let (grpc, sqs) = ("throughline::tonic::ClientLayer", "throughline::sqs::Interceptor");
     for (kind, attribute, class, replacement) in [
         (Kind::Server, ("http.request.method", "GET"), Class::Http, Some(http)),
         (Kind::Server, ("rpc.system.name", "grpc"), Class::Grpc, Some(grpc)),
         (Kind::Consumer, ("messaging.system.name", "kafka"), Class::Kafka, Some(kafka)),
-        (Kind::Consumer, ("messaging.system.name", "aws.sqs"), Class::Sqs, None),
+        (Kind::Consumer, ("messaging.system.name", "aws.sqs"), Class::Sqs, Some(sqs)),
     ] {
         let root = span(1, 1, "root").kind(kind).with(attribute.0, attribute.1);
         assert!(judge([root.clone()]).is_unbroken(), "nobody expected a parent of {class}");

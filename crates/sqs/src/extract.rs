@@ -10,8 +10,8 @@ use throughline_core::codec::{traceparent, xray};
 use crate::envelope::Envelope;
 use crate::settings::{Settings, TraceHeader};
 
-const TRACEPARENT: &str = "traceparent";
-const TRACESTATE: &str = "tracestate";
+pub(crate) const TRACEPARENT: &str = "traceparent";
+pub(crate) const TRACESTATE: &str = "tracestate";
 /// What X-Ray's propagators call the header that SQS calls `AWSTraceHeader`.
 pub(crate) const XRAY: &str = "x-amzn-trace-id";
 

@@ -10,13 +10,11 @@ use throughline_core::codec::{traceparent, xray};
 use throughline_core::messaging::is_copied;
 use throughline_core::{ReadCarrier, WriteCarrier};
 
-use crate::extract::XRAY;
+use crate::extract::{TRACEPARENT, TRACESTATE, XRAY};
 use crate::room::{Attribute, MAX_ATTRIBUTES, Size, TEXT, size_of_attribute};
 use crate::settings::Settings;
 
-const TRACEPARENT: &str = "traceparent";
 const BAGGAGE: &str = "baggage";
-const TRACESTATE: &str = "tracestate";
 
 type Headers = HashMap<MessageSystemAttributeNameForSends, MessageSystemAttributeValue>;
 
@@ -55,84 +53,106 @@ impl<V: Attribute> Outgoing<'_, V> {
         settings: &Settings,
         sizes: [&mut Size; 2],
     ) -> bool {
-        let put = |fields| self.put_fields(fields, context, settings, sizes);
-        settings.config.inject_fitting(context, Fields::default(), put)
+        let fit = |fields| self.fit(fields, context, settings, sizes);
+        settings.config.inject_fitting(context, Fields::default(), fit)
     }
 
-    fn put_fields(
+    fn fit(
         &mut self,
-        Fields(mut fields): Fields,
+        mut fields: Fields,
         context: &Context,
         settings: &Settings,
         [message, batch]: [&mut Size; 2],
     ) -> bool {
-        let span = sent(&fields, context);
         self.clear_stale(&fields, settings, [message, batch]);
-        let of_xray = |(name, _): &(HeaderName, String)| name.as_str() == XRAY;
-        let speaks_xray = fields.iter().any(of_xray);
-        fields.retain(|field| !of_xray(field) && is_attribute(&field.0));
-        fields.sort_by_key(|(name, _)| Part::of(name));
-        // What belongs to a trace doesn't travel without it.
-        let (mut has_trace, mut has_w3c) = (false, span.is_none());
-        for fields in fields.chunk_by_mut(|(one, _), (other, _)| Part::of(one) == Part::of(other)) {
-            let Some(part) = fields.first().map(|(name, _)| Part::of(name)) else { continue };
-            let is_wanted = match part {
-                Part::TraceState => has_w3c,
-                Part::Baggage => has_trace || speaks_xray || span.is_none(),
-                _ => true,
-            };
-            let is_theirs = !part.is_trace() && fields.iter().any(|(name, _)| self.holds(name));
-            if !is_wanted || is_theirs || !self.has_room(fields, [message, batch]) {
-                continue;
-            }
-            for (name, value) in fields {
-                self.insert(name, std::mem::take(value));
-            }
-            has_trace |= part.is_trace();
-            has_w3c |= part == Part::TraceParent;
-        }
+        let is_traced = fields.has_trace();
+        let speaks_xray = fields.formats.iter().any(|(name, _)| name.as_str() == XRAY);
+        // What travels elsewhere, and what no attribute can be called.
+        fields.formats.retain(|(name, _)| name.as_str() != XRAY && is_attribute(name));
+        let Fields { traceparent, mut formats, tracestate, baggage } = fields;
         let setting = settings.trace_header;
-        let is_wanted = setting.is_always_written() || (!has_trace && setting.is_read());
-        if let Some(span) = span.as_ref().filter(|_| speaks_xray || is_wanted) {
-            has_trace |= self.put_header(span);
+        let always = speaks_xray || setting.is_always_written();
+        // What was printed a moment ago is read again only where that is asked for.
+        let read = |parent: Option<&str>| if is_traced { sent(parent, context) } else { None };
+        let mut span = if always { read(traceparent.as_deref()) } else { None };
+
+        let mut has_parent = false;
+        let mut left = None;
+        if let Some(value) = traceparent {
+            left = self.insert(TRACEPARENT, value, [message, batch]);
+            has_parent = left.is_none();
         }
-        has_trace || span.is_none()
+        let mut has_trace = has_parent;
+        // Each behind it, whole or not at all.
+        formats.sort_by_key(|(name, _)| Part::of(name));
+        for part in formats.chunk_by_mut(|(one, _), (two, _)| Part::of(one) == Part::of(two)) {
+            has_trace |= self.insert_all(part, [message, batch]);
+        }
+        if !has_trace && !always {
+            span = read(left.as_deref());
+        }
+        // What belongs to a trace doesn't travel without it.
+        let tracestate = tracestate.filter(|_| has_parent || !is_traced);
+        let baggage = baggage.filter(|_| has_trace || speaks_xray || span.is_none());
+        for (name, value) in [(TRACESTATE, tracestate), (BAGGAGE, baggage)] {
+            if let Some(value) = value.filter(|_| !self.holds(name)) {
+                drop(self.insert(name, value, [message, batch]));
+            }
+        }
+        match span {
+            Some(span) if always || setting.is_read() => self.put_header(&span) || has_trace,
+            Some(_) => has_trace,
+            None => true,
+        }
     }
 
-    /// Whether there is room for these together, which they take then.
-    fn has_room(&self, fields: &[(HeaderName, String)], sizes: [&mut Size; 2]) -> bool {
+    fn holds(&self, name: &str) -> bool {
+        self.attributes.iter().flatten().any(|(held, _)| held.eq_ignore_ascii_case(name))
+    }
+
+    /// Whether there is room for so many fields of so many bytes, which they take then.
+    fn has_room(&self, fields: usize, more: usize, sizes: [&mut Size; 2]) -> bool {
         let held = self.attributes.as_ref().map_or(0, HashMap::len);
-        let more =
-            fields.iter().map(|(name, value)| name.as_str().len() + TEXT.len() + value.len());
-        let more = more.sum();
-        let fits =
-            held + fields.len() <= MAX_ATTRIBUTES && sizes.iter().all(|size| size.has_room(more));
+        let fits = held + fields <= MAX_ATTRIBUTES && sizes.iter().all(|size| size.has_room(more));
         if fits {
             sizes.into_iter().for_each(|size| size.bytes += more);
         }
         fits
     }
 
-    fn holds(&self, name: &HeaderName) -> bool {
-        self.attributes.iter().flatten().any(|(held, _)| held.eq_ignore_ascii_case(name.as_str()))
+    /// Hands back what there is no room for.
+    fn insert(&mut self, name: &str, value: String, sizes: [&mut Size; 2]) -> Option<String> {
+        if !self.has_room(1, size_of_field(name, &value), sizes) {
+            return Some(value);
+        }
+        self.put_attribute(name, value);
+        None
     }
 
-    fn insert(&mut self, name: &HeaderName, value: String) {
+    /// All of them or none.
+    fn insert_all(&mut self, fields: &mut [(HeaderName, String)], sizes: [&mut Size; 2]) -> bool {
+        let more = fields.iter().map(|(name, value)| size_of_field(name.as_str(), value)).sum();
+        let fits = self.has_room(fields.len(), more, sizes);
+        if fits {
+            for (name, value) in fields {
+                self.put_attribute(name.as_str(), std::mem::take(value));
+            }
+        }
+        fits
+    }
+
+    fn put_attribute(&mut self, name: &str, value: String) {
         if let Some(value) = V::of_text(value) {
-            self.attributes.get_or_insert_default().insert(name.as_str().to_owned(), value);
+            self.attributes.get_or_insert_default().insert(name.to_owned(), value);
         }
     }
 
     /// Removes the context that another has left: all of it. Without a trace in it, whatever bears
     /// such a name is the user's.
-    fn clear_stale(
-        &mut self,
-        fields: &[(HeaderName, String)],
-        settings: &Settings,
-        sizes: [&mut Size; 2],
-    ) {
-        let mut traces = fields.iter().filter(|field| is_of_trace(field));
-        if !traces.any(|(name, _)| self.holds(name)) {
+    fn clear_stale(&mut self, fields: &Fields, settings: &Settings, sizes: [&mut Size; 2]) {
+        let mut formats = fields.formats.iter().map(|(name, _)| name.as_str());
+        let holds_parent = fields.traceparent.is_some() && self.holds(TRACEPARENT);
+        if !holds_parent && !formats.any(|name| self.holds(name)) {
             return;
         }
         let Some(attributes) = self.attributes else { return };
@@ -172,67 +192,81 @@ fn is_attribute(name: &HeaderName) -> bool {
     name.as_str().bytes().all(is_plain)
 }
 
-/// What a field is of, in the order in which they get what room there is. Those of one part mean
-/// nothing without each other.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Part {
-    TraceParent,
-    B3,
-    B3Multi,
-    /// Of a format that isn't known here.
-    Foreign,
-    TraceState,
-    Baggage,
-}
-
-impl Part {
-    fn of(name: &HeaderName) -> Self {
-        match name.as_str() {
-            TRACEPARENT => Part::TraceParent,
-            "b3" => Part::B3,
-            TRACESTATE => Part::TraceState,
-            BAGGAGE => Part::Baggage,
-            name if name.starts_with("x-b3-") => Part::B3Multi,
-            _ => Part::Foreign,
-        }
-    }
-
-    fn is_trace(self) -> bool {
-        !matches!(self, Part::TraceState | Part::Baggage)
-    }
-}
-
-fn is_of_trace((name, _): &(HeaderName, String)) -> bool {
-    Part::of(name).is_trace()
-}
-
-/// The span that leaves: the sender's, or a new id in an unsampled trace. `None` where no trace is to
-/// leave: a service may speak nothing at all.
-fn sent(fields: &[(HeaderName, String)], context: &Context) -> Option<SpanContext> {
-    if !fields.iter().any(is_of_trace) {
-        return None;
-    }
+/// The span that leaves: the sender's, or a new id in an unsampled trace.
+fn sent(traceparent: Option<&str>, context: &Context) -> Option<SpanContext> {
     let own = context.span().span_context().clone();
-    let printed = fields.iter().find(|(name, _)| name.as_str() == TRACEPARENT);
-    let printed = printed.and_then(|(_, value)| traceparent::parse(value.as_bytes()).ok());
+    let printed = traceparent.and_then(|value| traceparent::parse(value.as_bytes()).ok());
     match printed {
         Some(printed) => Some(printed.into_span_context(own.trace_state().clone())),
         None => own.is_valid().then_some(own),
     }
 }
 
+/// A format, in the order in which they get what room there is. Where one travels in several fields, one
+/// alone means nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Part {
+    B3,
+    B3Multi,
+    /// One that isn't known here.
+    Foreign,
+}
+
+impl Part {
+    fn of(name: &HeaderName) -> Self {
+        match name.as_str() {
+            "b3" => Part::B3,
+            name if name.starts_with("x-b3-") => Part::B3Multi,
+            _ => Part::Foreign,
+        }
+    }
+}
+
+fn size_of_field(name: &str, value: &str) -> usize {
+    name.len() + TEXT.len() + value.len()
+}
+
 /// What is to be sent, before it is known what there is room for.
 #[derive(Default)]
-struct Fields(Vec<(HeaderName, String)>);
+struct Fields {
+    traceparent: Option<String>,
+    /// Those of other formats.
+    formats: Vec<(HeaderName, String)>,
+    tracestate: Option<String>,
+    baggage: Option<String>,
+}
+
+impl Fields {
+    fn has_trace(&self) -> bool {
+        self.traceparent.is_some() || !self.formats.is_empty()
+    }
+
+    fn known(&mut self, name: &HeaderName) -> Option<&mut Option<String>> {
+        match name.as_str() {
+            TRACEPARENT => Some(&mut self.traceparent),
+            TRACESTATE => Some(&mut self.tracestate),
+            BAGGAGE => Some(&mut self.baggage),
+            _ => None,
+        }
+    }
+}
 
 impl WriteCarrier for Fields {
     fn replace(&mut self, name: &HeaderName, value: &str) {
-        self.remove(name);
-        self.0.push((name.clone(), value.to_owned()));
+        match self.known(name) {
+            Some(field) => *field = Some(value.to_owned()),
+            None => {
+                self.remove(name);
+                self.formats.push((name.clone(), value.to_owned()));
+            }
+        }
     }
 
     fn remove(&mut self, name: &HeaderName) {
-        self.0.retain(|(held, _)| held != name);
+        match self.known(name) {
+            Some(field) => *field = None,
+            None => self.formats.retain(|(held, _)| held != name),
+        }
     }
 }
 

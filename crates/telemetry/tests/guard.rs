@@ -134,6 +134,28 @@ fn a_parent_that_was_expected_and_did_not_come_is_a_break() {
 }
 
 #[test]
+fn a_linked_message_whose_sender_was_expected_and_did_not_come_is_a_break() {
+    use throughline_core::messaging::{self, CreationContext};
+    let rig = rig(Sampler::AlwaysOn);
+    let config = config(&rig);
+    let mut job = config.root("nightly");
+    job.enter(|| {
+        for expected in [false, true] {
+            let extraction = config.extract(&Vec::<(&str, &str)>::new());
+            let how = (CreationContext::Link, expected);
+            let span = messaging::process(&config, extraction, how, || {
+                let mut span = Description::new("process orders", 4);
+                span.set(semconv::MESSAGING_SYSTEM_NAME, "kafka");
+                span
+            });
+            span.end(End::Completed);
+        }
+    });
+    let lost = rig.lineage.lost_roots();
+    assert_eq!((lost.len(), lost[0].class, lost[0].count), (1, Class::Kafka, 1));
+}
+
+#[test]
 fn a_declared_context_allows_its_roots_and_marks_them_for_the_verdict() {
     let rig = rig(Sampler::AlwaysOn);
     let tracer = rig.provider.tracer("a scheduler");

@@ -11,8 +11,10 @@ use reqwest::Url;
 use throughline::lineage::Class;
 
 const SURROUNDINGS: &str = "\
-Kafka and the collector are embedded, unless KAFKA_BROKERS (host:port) or OTEL_EXPORTER_OTLP_ENDPOINT
-names one that is there already. `orders` and `fulfilment`, started by hand, need KAFKA_BROKERS.";
+Kafka, SQS and the collector are embedded, unless KAFKA_BROKERS (host:port), SQS_ENDPOINT
+(http://host:port, beside AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_REGION) or
+OTEL_EXPORTER_OTLP_ENDPOINT names one that is there already. Started by hand, `orders` and
+`fulfilment` need KAFKA_BROKERS, and `fulfilment` SQS_ENDPOINT, too.";
 
 /// Three services, one unbroken trace an order.
 #[derive(Debug, Parser)]
@@ -34,7 +36,8 @@ pub(crate) enum Command {
     Gateway(GatewayArgs),
     /// Takes orders, hands them on, keeps an audit trail in a spawned task, announces them on Kafka
     Orders(OrdersArgs),
-    /// Packs the goods, schedules what is announced on Kafka, and calls the gateway back
+    /// Packs the goods, schedules what is announced on Kafka, has it fetched by way of SQS, and calls
+    /// the gateway back
     Fulfilment(FulfilmentArgs),
 }
 
@@ -46,12 +49,15 @@ pub(crate) struct DemoArgs {
     /// How many orders to have under way at once
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1_000))]
     pub(crate) concurrency: u32,
-    /// Swap one call for the raw library's (http, grpc, kafka, spawn), or each in its turn (all)
+    /// Swap one call for the raw library's (http, grpc, kafka, spawn, sqs), or each in its turn (all)
     #[arg(long = "break", value_name = "LEG")]
     pub(crate) broken: Option<BreakArg>,
     /// Let the first event of the run fail: it comes again, in the same trace
     #[arg(long)]
     pub(crate) fail_once: bool,
+    /// Let the first pickup of the run fail each time: it ends as a dead letter, in the same trace
+    #[arg(long)]
+    pub(crate) poison: bool,
     /// How many traces to show as trees, each with those that are linked to it
     #[arg(long, default_value_t = 3)]
     pub(crate) trees: usize,
@@ -130,6 +136,9 @@ pub(crate) struct FulfilmentArgs {
     /// Fail at the first event; it comes again
     #[arg(long)]
     pub(crate) fail_once: bool,
+    /// Fail at the first pickup each time it comes; it ends as a dead letter
+    #[arg(long)]
+    pub(crate) poison: bool,
 }
 
 /// A place where a context has to be carried on.
@@ -143,6 +152,8 @@ pub(crate) enum Leg {
     Kafka,
     /// the audit task of orders, by `tokio::spawn`
     Spawn,
+    /// fulfilment → fulfilment, by a plain client of `aws_sdk_sqs`
+    Sqs,
 }
 
 impl Leg {
@@ -153,6 +164,7 @@ impl Leg {
             Leg::Grpc => Class::Grpc,
             Leg::Kafka => Class::Kafka,
             Leg::Spawn => Class::Task,
+            Leg::Sqs => Class::Sqs,
         }
     }
 }

@@ -6,12 +6,15 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::str::FromStr;
 
+use throughline::core::error_chain;
 use throughline::kafka::rdkafka::error::KafkaError;
 use throughline::lineage::otlp::ReadError;
 use throughline::telemetry::InitError;
 use throughline_testing::embedded;
 
+use crate::access::{self, AccessError};
 use crate::legs::kafka::TOPIC;
+use crate::legs::sqs::NoQueue;
 use crate::services::BROKERS;
 
 #[derive(Debug, thiserror::Error)]
@@ -38,6 +41,15 @@ pub(crate) enum Error {
     Kafka { service: &'static str, cause: KafkaError },
     #[error("{service}: {cause}")]
     Events { service: &'static str, cause: throughline::kafka::Error },
+    #[error(transparent)]
+    Access(#[from] AccessError),
+    #[error(
+        "{service}: no SQS is known; set {ENDPOINT} to its address, as http://host:port",
+        ENDPOINT = access::ENDPOINT
+    )]
+    NoSqs { service: &'static str },
+    #[error("{service}: {}", error_chain(.cause))]
+    Pickups { service: &'static str, cause: throughline::sqs::Error },
     #[error("{service} stopped before it was ready ({how}){said}")]
     NotStarted { service: &'static str, how: String, said: String },
     #[error(
@@ -60,6 +72,14 @@ pub(crate) enum Error {
         "{service}: cannot find or create the topic `{TOPIC}` at {brokers}, where {BROKERS} says that Kafka is: {cause}"
     )]
     Topic { service: &'static str, brokers: String, cause: KafkaError },
+    #[error(transparent)]
+    EmbeddedSqs(embedded::SqsError),
+    #[error(
+        "{service}: cannot find or create the queue `{}` at {endpoint}, where {ENDPOINT} says that SQS is: {cause}",
+        cause.queue,
+        ENDPOINT = access::ENDPOINT
+    )]
+    Queue { service: &'static str, endpoint: String, cause: NoQueue },
     #[error("cannot start a runtime, or a service's process: {0}")]
     Start(io::Error),
     #[error("cannot read spans from {path}: {cause}", path = path.display())]

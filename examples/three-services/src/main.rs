@@ -5,6 +5,7 @@
 //! see what becomes of the trace.
 #![forbid(unsafe_code)]
 
+mod access;
 mod cli;
 mod demo;
 mod error;

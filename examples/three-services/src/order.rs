@@ -24,8 +24,12 @@ pub(crate) struct PlacedOrder {
 pub(crate) const RECEIVED: &str = "received";
 /// The goods are in their box.
 pub(crate) const PACKED: &str = "packed";
-/// The shipment has its place in a lorry, and nothing is left to do.
+/// The shipment has its place in a lorry.
 pub(crate) const SCHEDULED: &str = "scheduled";
+/// The lorry comes to fetch it, and nothing is left to do.
+pub(crate) const BOOKED: &str = "booked";
+/// It comes to the same: somebody phones the carrier, whose system books nothing.
+pub(crate) const BY_HAND: &str = "by-hand";
 /// Its customer was told so, and nothing more will come.
 pub(crate) const FAILED: &str = "failed";
 

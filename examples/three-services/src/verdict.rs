@@ -32,6 +32,8 @@ pub(crate) fn keep(file: File, spans: &[Span]) -> io::Result<()> {
 /// What the spans say.
 pub(crate) struct Judgement {
     forest: Forest,
+    /// Its figures are those of the orders. How often messages are fetched, and how many at once, is
+    /// chance: that is told beside them.
     pub(crate) verdict: Verdict,
     /// The traces in which each order is found.
     orders: BTreeMap<String, BTreeSet<TraceId>>,
@@ -44,7 +46,11 @@ pub(crate) struct Judgement {
 impl Judgement {
     pub(crate) fn of(spans: Vec<Span>) -> Self {
         let forest = Forest::new(spans);
-        let verdict = forest.judge(&Settings::complete());
+        let mut verdict = forest.judge(&Settings::complete());
+        // Each of these traces is one span.
+        let calls = housekeeping(&forest).count();
+        verdict.summary.traces -= calls;
+        verdict.summary.spans -= calls;
         let mut orders = BTreeMap::<String, BTreeSet<TraceId>>::new();
         for node in forest.nodes() {
             let span = node.span();
@@ -86,6 +92,19 @@ impl Judgement {
         self.verdict.summary.traces - self.linked.len()
     }
 
+    fn summary(&self) -> String {
+        let mut text = self.verdict.summary.to_string();
+        let (calls, failed) = (housekeeping(&self.forest).count(), failed(&self.forest).count());
+        if calls > 0 {
+            text +=
+                &format!("; beside them {} that fetch or settle messages", count(calls, "call"));
+        }
+        if failed > 0 {
+            text += &format!(", {failed} of which failed");
+        }
+        text
+    }
+
     /// Whether there are orders, each of them is one trace, and no span has lost its parent.
     pub(crate) fn is_whole(&self) -> bool {
         self.verdict.is_unbroken()
@@ -100,15 +119,15 @@ impl Judgement {
 
     /// The closing line.
     fn line(&self) -> String {
-        let (orders, summary) = (count(self.orders.len(), "order"), &self.verdict.summary);
+        let (orders, summary) = (count(self.orders.len(), "order"), self.summary());
         if self.is_whole() {
-            let all = count(summary.traces, "trace");
+            let all = count(self.verdict.summary.traces, "trace");
             let linked = match self.linked.len() {
                 0 => String::new(),
                 linked => format!(" and {linked} linked to them"),
             };
             let own = count(self.traces(), "trace") + &linked;
-            return format!("PASS  {orders} in {}", summary.to_string().replacen(&all, &own, 1));
+            return format!("PASS  {orders} in {}", summary.replacen(&all, &own, 1));
         }
         let mut reasons = self.places();
         reasons.extend(self.shortfall.clone());
@@ -145,10 +164,22 @@ impl Judgement {
     }
 }
 
+/// The traces that are of no order: calls that fetch or settle the messages of many.
+fn housekeeping(forest: &Forest) -> impl Iterator<Item = &Trace> {
+    forest.traces().iter().filter(|trace| trace.is_housekeeping())
+}
+
+/// Those of them that a reader has to see.
+fn failed(forest: &Forest) -> impl Iterator<Item = &Trace> {
+    housekeeping(forest).filter(|trace| trace.deepest_failure().is_some())
+}
+
 /// The traces whose only root is linked to another trace, with that one.
 fn linked(forest: &Forest) -> HashMap<TraceId, TraceId> {
     let ids: BTreeSet<_> = forest.traces().iter().map(Trace::id).collect();
-    let traces = forest.traces().iter().filter_map(|trace| {
+    // To fetch messages is about whatever came, not about one order.
+    let traces = forest.traces().iter().filter(|trace| !trace.is_housekeeping());
+    let traces = traces.filter_map(|trace| {
         let mut tops = trace.tops();
         let (Some(top), None) = (tops.next(), tops.next()) else { return None };
         let mut links = top.span().links.iter().map(|link| link.trace_id);
@@ -174,6 +205,7 @@ struct Json<'a> {
     orders: usize,
     orders_in_pieces: usize,
     linked_traces: usize,
+    housekeeping_traces: usize,
     shortfall: Option<&'a str>,
     verdict: &'a Verdict,
     traces: &'a [Trace],
@@ -189,7 +221,7 @@ impl Output {
 
     fn text(&self, out: &mut impl Write, judgement: &Judgement) -> io::Result<()> {
         let (mut own, mut about) = (Vec::new(), HashMap::<_, Vec<_>>::new());
-        for trace in judgement.forest.traces() {
+        for trace in judgement.forest.traces().iter().filter(|trace| !trace.is_housekeeping()) {
             match judgement.linked.get(&trace.id()) {
                 Some(other) => about.entry(*other).or_default().push(trace),
                 None => own.push(trace),
@@ -205,6 +237,9 @@ impl Output {
             let more = count(judgement.traces() - self.trees, "more trace");
             writeln!(out, "and {more}, which --trees shows\n")?;
         }
+        for trace in failed(&judgement.forest).take(self.trees) {
+            writeln!(out, "{trace}")?;
+        }
         if !judgement.verdict.is_unbroken() {
             writeln!(out, "{}", judgement.verdict)?;
         }
@@ -218,6 +253,7 @@ fn json(out: &mut impl Write, judgement: &Judgement) -> io::Result<()> {
         orders: judgement.orders.len(),
         orders_in_pieces: judgement.in_pieces().count(),
         linked_traces: judgement.linked.len(),
+        housekeeping_traces: housekeeping(&judgement.forest).count(),
         shortfall: judgement.shortfall.as_deref(),
         verdict: &judgement.verdict,
         traces: judgement.forest.traces(),

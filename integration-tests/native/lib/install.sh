@@ -73,12 +73,14 @@ install_part() (
   say "installed $(basename "$home") in $((SECONDS - start)) s"
 )
 
-# maven PROFILE VERSION: what the profile of pom.xml names, copied to where we are.
+# maven PROFILE VERSION [OPTION…]: what the profile of pom.xml names, copied to where we are.
 maven() {
+  local profile=$1 version=$2
+  shift 2
   # Away from the tree, where Maven would look for more than the one file.
   cp "$here/pom.xml" "$work/pom.xml" &&
-    mvn -q -B -f "$work/pom.xml" "-P$1" "-Dpart.version=$2" "-DoutputDirectory=$PWD" \
-      dependency:copy-dependencies
+    mvn -q -B -f "$work/pom.xml" "-P$profile" "-Dpart.version=$version" \
+      "-DoutputDirectory=$PWD" "$@" dependency:copy-dependencies
 }
 
 # need_venv PART: Debian has Python without what makes a venv.

@@ -13,10 +13,17 @@ struct Answer {
     body: Value,
 }
 
-#[expect(clippy::disallowed_methods, reason = "a request of no trace")]
 async fn post(rig: &Rig, target: &str, body: String) -> Answer {
+    post_traced(rig, target, body, None).await
+}
+
+#[expect(clippy::disallowed_methods, reason = "a request of no trace")]
+async fn post_traced(rig: &Rig, target: &str, body: String, header: Option<&str>) -> Answer {
     let request = reqwest::Client::new().post(rig.endpoint()).header("x-amz-target", target);
-    let request = request.header("content-type", JSON).body(body);
+    let mut request = request.header("content-type", JSON).body(body);
+    if let Some(header) = header {
+        request = request.header("X-Amzn-Trace-Id", header);
+    }
     let response = request.send().await.expect("an answer");
     let header = |name: &str| {
         let value = response.headers().get(name).map(|value| value.to_str().expect("text"));
@@ -138,4 +145,59 @@ async fn it_takes_nothing_but_posts_and_no_more_than_sixteen_mebibytes() {
     assert_eq!(got.status().as_u16(), 405);
     let long = post(&rig, "AmazonSQS.SendMessage", "x".repeat(17 * 1024 * 1024)).await;
     assert_eq!(long.status, 413);
+}
+
+/// As OpenTelemetry's instrumentation of AWS's SDKs has it sent, and X-Ray's own.
+#[tokio::test]
+async fn the_trace_header_of_a_request_is_that_of_its_messages() {
+    const OF_REQUEST: &str = "Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8";
+    const OF_MESSAGE: &str = "Root=1-4bf92f35-77b34da6a3ce929d0e0e4736;Parent=00f067aa0ba902b7";
+    let rig = Rig::new();
+    let queue = rig.queue(&[]).await;
+    let own = json!({ "AWSTraceHeader": { "DataType": "String", "StringValue": OF_MESSAGE } });
+    let send = async |operation: &str, mut body: Value, header: Option<&str>| {
+        body["QueueUrl"] = queue.as_str().into();
+        let target = format!("AmazonSQS.{operation}");
+        let answer = post_traced(&rig, &target, body.to_string(), header).await;
+        assert_eq!(answer.status, 200, "{}", answer.body);
+        answer.body
+    };
+    let sent = send("SendMessage", json!({ "MessageBody": "one" }), Some(OF_REQUEST)).await;
+    // It is none that the sender has sent.
+    assert_eq!(sent.get("MD5OfMessageSystemAttributes"), None);
+    send("SendMessage", json!({ "MessageBody": "none" }), None).await;
+    let entries = json!([
+        { "Id": "a", "MessageBody": "two" },
+        { "Id": "b", "MessageBody": "three", "MessageSystemAttributes": own },
+    ]);
+    send("SendMessageBatch", json!({ "Entries": entries }), Some(OF_REQUEST)).await;
+
+    let body = json!({
+        "QueueUrl": queue, "MaxNumberOfMessages": 10,
+        "MessageSystemAttributeNames": ["AWSTraceHeader"],
+    });
+    let received = call(&rig, "ReceiveMessage", body).await.body;
+    let messages = received["Messages"].as_array().expect("messages").iter();
+    let mut told: Vec<_> = messages
+        .map(|it| (it["Body"].as_str(), it["Attributes"]["AWSTraceHeader"].as_str()))
+        .collect();
+    told.sort_unstable();
+    let wanted = [
+        (Some("none"), None),
+        (Some("one"), Some(OF_REQUEST)),
+        (Some("three"), Some(OF_MESSAGE)),
+        (Some("two"), Some(OF_REQUEST)),
+    ];
+    assert_eq!(told, wanted);
+}
+
+#[tokio::test]
+async fn a_trace_header_of_a_request_that_is_none_is_left_out() {
+    let rig = Rig::embedded();
+    let queue = rig.queue(&[]).await;
+    let one = json!({ "QueueUrl": queue, "MessageBody": "one" }).to_string();
+    let answer = post_traced(&rig, "AmazonSQS.SendMessage", one, Some("Root=1")).await;
+    assert_eq!(answer.status, 200, "{}", answer.body);
+    let name = queue.rsplit('/').next().expect("a name");
+    assert_eq!(rig.sqs().messages(name).expect("the queue")[0].trace_header, None);
 }

@@ -5,28 +5,18 @@ use std::net::SocketAddr;
 use std::process::Stdio;
 
 use integration_tests::native;
+use throughline::baggage;
+use throughline::core::InContext;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::Command;
 use tokio::time::timeout;
 
 use crate::envoy;
-use crate::process::{PATIENCE, command};
+use crate::process::{PATIENCE, python};
 use crate::rig::Rig;
 
-/// A script of `python/`, started by `opentelemetry-instrument`, which is all the telemetry it has.
 fn instrumented(rig: &Rig, service: &str, script: &str) -> Option<Command> {
-    let python = native("GRPCIO_PYTHON")?;
-    let mut command = command(&python);
-    command
-        .args(["-c", "from opentelemetry.instrumentation.auto_instrumentation import run; run()"])
-        .arg(&python)
-        .arg(format!("{}/tests/peers/python/{script}", env!("CARGO_MANIFEST_DIR")))
-        .env("OTEL_SERVICE_NAME", service)
-        .env("OTEL_EXPORTER_OTLP_ENDPOINT", rig.collector.endpoint())
-        .env("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf")
-        .env("OTEL_METRICS_EXPORTER", "none")
-        .env("OTEL_LOGS_EXPORTER", "none");
-    Some(command)
+    Some(rig.heard(python(&native("GRPCIO_PYTHON")?, script), service))
 }
 
 async fn client_of(rig: &Rig, at: SocketAddr) -> bool {
@@ -124,19 +114,52 @@ async fn a_client_calls_through_envoy() {
     .await;
 }
 
-#[tokio::test]
-async fn tonic_calls_a_server() {
-    let rig = Rig::new().await;
-    let Some(mut server) = instrumented(&rig, "greeter", "server.py") else { return };
+/// Has a server answer what it is called by `calls`; `false` where there is none.
+async fn server_of(rig: &Rig, calls: impl AsyncFnOnce(SocketAddr)) -> bool {
+    let Some(mut server) = instrumented(rig, "greeter", "server.py") else { return false };
     let mut server = server.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("started");
     let mut said = BufReader::new(server.stdout.take().expect("an output")).lines();
     let line = timeout(PATIENCE, said.next_line()).await.expect("in time").expect("a line");
     let port: u16 = line.expect("a port").parse().expect("a port");
-    rig.call_greeter(([127, 0, 0, 1], port).into()).await;
+    calls(([127, 0, 0, 1], port).into()).await;
     // Then it ends, and sends what it has.
     drop(server.stdin.take());
     let status = timeout(PATIENCE, server.wait()).await.expect("it ends").expect("a status");
     assert!(status.success());
+    true
+}
+
+/// OpenTelemetry's baggage for Python takes a plus sign for a space, as forms have it.
+#[tokio::test]
+async fn baggage_of_any_text_reaches_a_server() {
+    let rig = Rig::new().await;
+    let call = async |at| {
+        let mut client = rig.client(at);
+        let work = async {
+            let text = baggage::set("tenant", "Söhne + Co; 100 %=\"\\/").expect("it has room");
+            InContext::new(client.greet("Ada"), text).await
+        };
+        let answer = rig.checkout(work).await;
+        assert_eq!(answer.expect("an answer"), "hello Ada");
+    };
+    if !server_of(&rig, call).await {
+        return;
+    }
+    let tree = "
+        INTERNAL checkout [gateway]
+          CLIENT peers.v1.Greeter/Greet [gateway]
+            SERVER /peers.v1.Greeter/Greet [greeter]
+              INTERNAL think [greeter] {tenant=S\u{f6}hne + Co; 100 %=\"\\/}
+        ";
+    rig.assert_whole(2, "grpc 1", tree).await;
+}
+
+#[tokio::test]
+async fn tonic_calls_a_server() {
+    let rig = Rig::new().await;
+    if !server_of(&rig, async |at| rig.call_greeter(at).await).await {
+        return;
+    }
     rig.assert_whole(
         11,
         "grpc 4",

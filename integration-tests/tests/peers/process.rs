@@ -59,6 +59,16 @@ pub(crate) fn command(program: &str) -> Command {
     command
 }
 
+/// A script of `python/`, started by `opentelemetry-instrument`, which is all the telemetry it has.
+pub(crate) fn python(interpreter: &str, script: &str) -> Command {
+    let mut command = command(interpreter);
+    command
+        .args(["-c", "from opentelemetry.instrumentation.auto_instrumentation import run; run()"])
+        .arg(interpreter)
+        .arg(format!("{}/tests/peers/python/{script}", env!("CARGO_MANIFEST_DIR")));
+    command
+}
+
 /// A server on ports of this machine.
 pub(crate) struct Server<const PORTS: usize> {
     // Ended before its folder is removed.

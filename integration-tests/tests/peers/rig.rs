@@ -18,6 +18,7 @@ use throughline_testing::embedded::Collector;
 use throughline_testing::lineage::{Forest, Settings, Span, Verdict};
 use throughline_testing::tree::assert_tree;
 use tokio::net::TcpListener;
+use tokio::process::Command;
 use tokio_stream::wrappers::TcpListenerStream;
 use tonic::service::Routes;
 
@@ -54,6 +55,17 @@ impl Rig {
         tokio::spawn(async move { axum::serve(listener, app).await });
         let collector = Collector::start().await.expect("a collector");
         Rig { recorder, collector, lineage, shop }
+    }
+
+    /// Has a program send its spans here.
+    pub(crate) fn heard(&self, mut program: Command, service: &str) -> Command {
+        program
+            .env("OTEL_SERVICE_NAME", service)
+            .env("OTEL_EXPORTER_OTLP_ENDPOINT", self.collector.endpoint())
+            .env("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf")
+            .env("OTEL_METRICS_EXPORTER", "none")
+            .env("OTEL_LOGS_EXPORTER", "none");
+        program
     }
 
     /// The greeter by tonic's own server, without axum.

@@ -24,8 +24,10 @@ thread_local! {
     static KEYS: Table<Arc<str>, 32> = const { Table::new() };
 }
 
-/// Everything but `baggage-octet`, and the percent sign itself.
-const ENCODED: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b',').add(b';').add(b'\\').add(b'%');
+/// Everything but `baggage-octet`, and the percent sign itself; and the plus sign, which may stand
+/// there, but is a space to OpenTelemetry for Python.
+const ENCODED: &AsciiSet =
+    &CONTROLS.add(b' ').add(b'"').add(b',').add(b';').add(b'\\').add(b'%').add(b'+');
 
 /// Parses the values of all `baggage` headers; `None` if no member is left to keep.
 ///
@@ -151,7 +153,7 @@ pub fn print(baggage: &Baggage) -> Option<String> {
         }
         out.push_str(key.as_str());
         out.push('=');
-        if are(PLAIN, value.as_str().as_bytes()) {
+        if are(VERBATIM, value.as_str().as_bytes()) {
             out.push_str(value.as_str());
         } else {
             out.extend(utf8_percent_encode(value.as_str(), ENCODED));
@@ -215,10 +217,12 @@ fn are_properties(bytes: &[u8]) -> bool {
 const TOKEN: u8 = 1;
 /// `baggage-octet`
 const OCTET: u8 = 2;
-/// The same without the percent sign: what is its own encoding.
+/// The same without the percent sign: what is read as it stands there.
 const PLAIN: u8 = 4;
 /// Beyond ASCII, and not in the grammar: decoded like what is percent-encoded.
 const BEYOND: u8 = 8;
+/// What is written as it is.
+const VERBATIM: u8 = 16;
 
 /// Of which kinds each byte is.
 const KINDS: [u8; 256] = {
@@ -228,10 +232,11 @@ const KINDS: [u8; 256] = {
         kinds[byte] = match byte as u8 {
             b'"' | b',' | b';' | b'\\' | 0..=b' ' | 0x7f => 0,
             b'%' => TOKEN | OCTET,
+            b'+' => TOKEN | OCTET | PLAIN,
             b'(' | b')' | b'/' | b':' | b'<' | b'=' | b'>' | b'?' | b'@' | b'[' | b']' | b'{'
-            | b'}' => OCTET | PLAIN,
+            | b'}' => OCTET | PLAIN | VERBATIM,
             0x80.. => BEYOND,
-            _ => TOKEN | OCTET | PLAIN,
+            _ => TOKEN | OCTET | PLAIN | VERBATIM,
         };
         byte += 1;
     }

@@ -4,6 +4,7 @@ use crate::cache::Table;
 
 thread_local! {
     static HOSTS: Table<Host, 32> = const { Table::new() };
+    static ORIGINS: Table<Host, 16> = const { Table::new() };
 }
 
 /// A host and the port it was given with, for `server.address` and `server.port`.
@@ -20,6 +21,26 @@ pub struct Host {
 #[inline]
 pub fn host(authority: &[u8]) -> Option<Host> {
     Table::get(&HOSTS, authority, || parse(std::str::from_utf8(authority).ok()?))
+}
+
+/// The host of a URL, with the port that its scheme has where none was given; `None` where it names
+/// no host.
+#[must_use]
+#[inline]
+pub fn origin(url: &str) -> Option<Host> {
+    Table::get(&ORIGINS, url.as_bytes(), || parse_origin(url))
+}
+
+#[cold]
+fn parse_origin(url: &str) -> Option<Host> {
+    let (scheme, rest) = url.split_once("://")?;
+    let found = parse(rest.split(['/', '?', '#']).next()?)?;
+    let default = match scheme {
+        "https" => Some(443),
+        "http" => Some(80),
+        _ => None,
+    };
+    Some(Host { port: found.port.or(default), ..found })
 }
 
 #[cold]

@@ -9,7 +9,7 @@ mod sent;
 
 pub use crate::cache::shared_str;
 pub use captured::Captured;
-pub use host::{Host, host};
+pub use host::{Host, host, origin};
 pub use method::{Method, method};
 pub use redact::{is_secret_header, redact_query, redact_text, redact_url};
 pub(crate) use route::interned;

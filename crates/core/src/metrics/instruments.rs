@@ -32,6 +32,16 @@ pub enum Operation {
 
 impl Operation {
     const COUNT: usize = Operation::MessagingProcess as usize + 1;
+
+    /// The value of `messaging.operation.type`, where what a client does is told by it.
+    pub(super) fn messaging_type(self) -> Option<&'static str> {
+        match self {
+            Operation::MessagingSend => Some("send"),
+            Operation::MessagingReceive => Some("receive"),
+            Operation::MessagingSettle => Some("settle"),
+            _ => None,
+        }
+    }
 }
 
 /// What is measured only where it was asked for.

@@ -70,6 +70,9 @@ impl Measure {
     ) -> Self {
         let mut labels = Labels::new();
         describe(&mut labels);
+        if let Some(kind) = operation.messaging_type() {
+            labels.set(semconv::MESSAGING_OPERATION_TYPE, kind);
+        }
         let active = instruments.of(operation).active.as_ref().map(|active| {
             active.add(1, labels.all());
             labels.len()
@@ -200,7 +203,7 @@ impl Measure {
     /// How many messages it is of, for the metric that counts those that were sent, or consumed.
     /// Without it they are not counted here: by the receiving of them, for one.
     pub fn messages(&self, count: u64) {
-        self.told().messages = Some(count);
+        self.told().messages = (count > 0).then_some(count);
     }
 
     /// How many of them have failed, where the others have not: these are counted without the reason.

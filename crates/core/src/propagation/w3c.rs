@@ -250,6 +250,13 @@ impl Read {
         others.into_context(self.parent, context)
     }
 
+    /// The span that was read.
+    pub(crate) fn into_span_context(self) -> Option<SpanContext> {
+        let parent = self.parent?.ok()?;
+        let state = self.others.map_or(TraceState::NONE, |others| others.state.held);
+        Some(parent.into_span_context(state))
+    }
+
     /// The same on top of `base`, for what was read [`Alone`](Baggages::Alone).
     pub(super) fn into_context_on(self, base: &Context) -> Context {
         let read_trace = matches!(self.parent, Some(Ok(_)));

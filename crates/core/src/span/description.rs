@@ -78,4 +78,11 @@ impl Description {
     pub fn link_with(&mut self, to: SpanContext, attributes: Vec<KeyValue>) {
         self.links.get_or_insert_default().push(Link::new(to, attributes, 0));
     }
+
+    /// Makes room for so many links more, where their number is known.
+    pub fn reserve_links(&mut self, links: usize) {
+        if links > 0 {
+            self.links.get_or_insert_default().reserve(links);
+        }
+    }
 }

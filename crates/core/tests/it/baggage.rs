@@ -61,10 +61,13 @@ fn headers_of_the_specification() {
         (
             "3.3.1.3",
             "k=!#$%25&'()*+-./0:<=>?@A[]^_`a{|}~",
-            Some("k=!#$%25&'()*+-./0:<=>?@A[]^_`a{|}~"),
+            Some("k=!#$%25&'()*%2B-./0:<=>?@A[]^_`a{|}~"),
         ),
-        // An octet that need not be encoded is sent as itself.
+        // An octet that need not be encoded is sent as itself,
         ("3.3.1.3", "k=%41%2f", Some("k=A/")),
+        // but for the plus sign, which some take for a space.
+        ("3.3.1.3", "k=a+b,l=+", Some("k=a%2Bb,l=%2B")),
+        ("3.3.1.3", "k=a%2Bb%20c", Some("k=a%2Bb%20c")),
         ("3.3.1.4", "k=v;p = 1;;q;", Some("k=v;p = 1;q")),
         ("3.3.1.4", "k=v;p q", None),
         ("3.3.1.4", "k=v;=1", None),

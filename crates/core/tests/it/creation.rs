@@ -88,3 +88,33 @@ fn who_links_instead_of_continuing_gets_the_sender_unless_he_is_ignored() {
         config.start_under(Context::new(), SpanKind::Consumer, || Description::new("batch", 1));
     assert!(!span.context().span().span_context().is_remote());
 }
+
+#[test]
+fn what_is_only_linked_to_is_found_as_what_is_continued() {
+    let config = bench().config;
+    let carriers: [&[(&str, &str)]; 6] = [
+        &[("traceparent", CREATED), ("tracestate", "a=1"), ("baggage", "user=alice")],
+        &[("traceparent", CREATED), ("tracestate", "a=1"), ("tracestate", "b=2")],
+        &[("traceparent", CREATED), ("tracestate", "not one")],
+        &[("traceparent", CREATED), ("traceparent", CREATED)],
+        &[("traceparent", "00-nonsense")],
+        &[("b3", "0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-1"), ("tracestate", "a=1")],
+    ];
+    let formats = Formats::new([Format::TraceContext, Format::B3]);
+    for config in [config.clone(), config.with_propagator(formats)] {
+        for trust in [Trust::Continue, Trust::Link, Trust::Ignore] {
+            let config = config.clone().trust(trust);
+            for carrier in carriers {
+                let carrier: Vec<(String, String)> =
+                    carrier.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect();
+                let whole = config.extract(&carrier);
+                let found = config.extract_link(&carrier);
+                let found = (found.outcome(), found.link().cloned());
+                assert_eq!(found, (whole.outcome(), whole.to_link()), "{carrier:?} {trust:?}");
+                // Whom it came from is the same, whether or not he is trusted.
+                let sender = config.clone().trust(Trust::Continue).extract(&carrier).to_link();
+                assert_eq!(config.peek(&carrier), sender, "{carrier:?}");
+            }
+        }
+    }
+}

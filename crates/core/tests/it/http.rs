@@ -1,5 +1,7 @@
 use http::Method;
-use throughline_core::http::{Host, host, method, redact_query, redact_text, redact_url, route};
+use throughline_core::http::{
+    Host, host, method, origin, redact_query, redact_text, redact_url, route,
+};
 
 #[test]
 fn methods_are_a_bounded_set() {
@@ -31,6 +33,26 @@ fn hosts_are_taken_apart() {
         assert_eq!(host(authority.as_bytes()), expected, "{authority:?}");
     }
     assert_eq!(host(b"\xff\xfe"), None);
+}
+
+#[test]
+fn the_origin_of_a_url_has_the_port_of_its_scheme() {
+    let cases = [
+        ("https://sqs.example.com/0/orders", Some(("sqs.example.com", Some(443)))),
+        ("http://sqs.example.com", Some(("sqs.example.com", Some(80)))),
+        ("http://sqs.example.com:9324?a=b", Some(("sqs.example.com", Some(9324)))),
+        ("https://user:pw@[::1]:9324/orders", Some(("::1", Some(9324)))),
+        ("ftp://host/", Some(("host", None))),
+        ("https:///orders", None),
+        ("orders", None),
+        ("", None),
+    ];
+    for (url, expected) in cases {
+        let expected = expected.map(|(address, port)| Host { address: address.into(), port });
+        // Once made, once from the table.
+        assert_eq!(origin(url), expected, "{url:?}");
+        assert_eq!(origin(url), expected, "{url:?}");
+    }
 }
 
 #[test]

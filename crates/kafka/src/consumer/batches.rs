@@ -10,11 +10,10 @@ use futures_util::future::BoxFuture;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use super::drain::{DRAIN, close, finish, rest};
+use super::drain::{DRAIN, close, committing, finish, rest};
 use super::offsets_of::Ours;
 use super::plan::{Plan, lost};
 use super::policy::Tries;
-use super::runner::{commit, commits};
 use super::{DefaultHooks, Hooks, OnFailure, StreamConsumer};
 use crate::error::Error;
 use crate::process::OwnedMessage;
@@ -117,48 +116,39 @@ impl<H: Hooks, O> BatchRunner<H, O> {
     {
         let BatchRunner { consumer, max, wait, tries, on_failure, mut shutdown, drain } = self;
         let source = Arc::clone(&consumer.source);
-        let mut commits = commits();
         let (stopping, is_stopping) = watch::channel(false);
         let plan = Arc::new(Plan { handler, tries, on_failure, is_stopping });
         let mut tasks = JoinSet::new();
         let mut patience = pin!(tokio::time::sleep(source.patience()));
 
-        let result = 'run: loop {
-            let batch = {
-                let mut receiving = pin!(consumer.recv_batch(max, wait));
-                loop {
-                    tokio::select! {
-                        biased;
-                        () = &mut shutdown => break 'run Ok(()),
-                        received = &mut receiving => match received {
-                            Ok(Some(batch)) => break batch.into_owned(),
-                            Ok(None) => break 'run Ok(()),
-                            Err(error) => break 'run Err(error),
-                        },
-                        _ = commits.tick(), if !source.commits_by_itself() => commit(&*source),
-                    }
-                }
-            };
-            let plan = Arc::clone(&plan);
-            #[expect(clippy::disallowed_methods, reason = "each record brings its own trace")]
-            tasks.spawn(async move { plan.handle(batch).await });
+        let work = async {
             loop {
+                let batch = tokio::select! {
+                    biased;
+                    () = &mut shutdown => return Ok(()),
+                    received = consumer.recv_batch(max, wait) => match received? {
+                        Some(batch) => batch.into_owned(),
+                        None => return Ok(()),
+                    },
+                };
+                let plan = Arc::clone(&plan);
+                #[expect(clippy::disallowed_methods, reason = "each record brings its own trace")]
+                tasks.spawn(async move { plan.handle(batch).await });
                 tokio::select! {
                     biased;
-                    () = &mut shutdown => break 'run Ok(()),
+                    () = &mut shutdown => return Ok(()),
                     Some(done) = tasks.join_next() => match done {
-                        Ok(Ok(())) => break,
-                        Ok(Err(failed)) => break 'run Err(Error::Failed(failed)),
+                        Ok(handled) => handled?,
                         Err(task) => {
                             lost(task);
-                            break 'run Ok(());
+                            return Ok(());
                         }
                     },
-                    _ = commits.tick(), if !source.commits_by_itself() => commit(&*source),
                     never = rest(&*source, patience.as_mut()) => match never {},
                 }
             }
         };
+        let result: Result<(), Error> = committing(&*source, work).await;
 
         stopping.send_replace(true);
         let failed = finish(tasks, &*source, drain, Result::err).await;

@@ -1,6 +1,7 @@
 use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use rdkafka::client::Client as NativeClient;
@@ -22,6 +23,10 @@ use crate::settings::Settings;
 
 /// `max.poll.interval.ms` where it isn't set.
 const MAX_POLL_INTERVAL: u64 = 300_000;
+
+/// `auto.commit.interval.ms` where it isn't set, and the least that a runner commits by.
+const COMMIT_INTERVAL: u64 = 5_000;
+const MIN_COMMIT_INTERVAL: Duration = Duration::from_millis(100);
 
 /// How long a handler may take before somebody polls in its place, at the most: so long may a
 /// rebalance of the group wait for it.
@@ -53,7 +58,9 @@ const MAX_PATIENCE: Duration = Duration::from_secs(10);
 /// stored when the handler has succeeded, and only up to the first record of the partition that
 /// hasn't. What is stored is committed as the configuration says: every `auto.commit.interval.ms`,
 /// when partitions are revoked, and when the consumer closes; with `enable.auto.commit=false` by
-/// [`commit`](Self::commit) and [`close`](Self::close).
+/// [`commit`](Self::commit) and [`close`](Self::close), by a runner as often as librdkafka would, and
+/// as partitions are revoked: that one waits for the broker's answer inside of `recv`, and blocks its
+/// thread.
 ///
 /// A service that keeps its offsets itself says so by [`offsets`](Self::offsets).
 ///
@@ -86,10 +93,15 @@ impl<H: Hooks> FromClientConfigAndContext<H> for StreamConsumer<H> {
         });
         let context = HookedContext::new(hooks, Arc::clone(&state), auto_commit);
         let consumer = ours.create_with_context(context)?;
-        let interval = config.get("max.poll.interval.ms").and_then(|text| text.parse().ok());
-        let interval = Duration::from_millis(interval.unwrap_or(MAX_POLL_INTERVAL));
-        let patience = (interval / 4).min(MAX_PATIENCE);
-        let client = Arc::new(Client::new(consumer, state, patience, auto_commit));
+        let millis = |name, default| {
+            let set = config.get(name).and_then(|text| text.parse().ok());
+            Duration::from_millis(set.unwrap_or(default))
+        };
+        let patience = (millis("max.poll.interval.ms", MAX_POLL_INTERVAL) / 4).min(MAX_PATIENCE);
+        // Nought is never, for librdkafka.
+        let commits = millis("auto.commit.interval.ms", COMMIT_INTERVAL).max(MIN_COMMIT_INTERVAL);
+        let client = Client::new(consumer, state, patience, (auto_commit, commits));
+        let client = Arc::new(client);
         let source: Arc<dyn Source> = Arc::clone(&client) as _;
         let settings = Arc::new(Settings::of(config));
         Ok(StreamConsumer { client, source, settings, ownership: PhantomData })
@@ -98,13 +110,15 @@ impl<H: Hooks> FromClientConfigAndContext<H> for StreamConsumer<H> {
 
 impl<H: Hooks> StreamConsumer<H, Ours> {
     /// Leaves the offsets to the service, which then stores or commits them as it likes:
-    /// `.offsets(Theirs)`. Records are still given up only inside of their trace, and one that fails
+    /// `.offsets(Theirs)`. Nothing is stored here, nor committed, but for what librdkafka does by
+    /// itself with what the service has stored, unless it has `enable.auto.commit=false`. Records are still given up only inside of their trace, and one that fails
     /// doesn't stop its partition. [`Hooks::start_at`] says where a partition is read from.
     #[must_use]
     pub fn offsets(self, _: Theirs) -> StreamConsumer<H, Theirs> {
         let StreamConsumer { client, source, settings, .. } = self;
         let mut settings = Arc::unwrap_or_clone(settings);
         settings.acknowledge = false;
+        client.state.are_theirs.store(true, Relaxed);
         // What was handed out as ours acknowledges nothing any more.
         client.state.offsets.forget_all();
         StreamConsumer { client, source, settings: Arc::new(settings), ownership: PhantomData }
@@ -248,8 +262,8 @@ impl<H: Hooks, O> StreamConsumer<H, O> {
         let StreamConsumer { client, source, .. } = self;
         let (closed, closing) = oneshot::channel();
         let close = move || {
-            // Otherwise it is a part of closing.
-            let committed = match client.auto_commit {
+            // Otherwise it is a part of closing, or the service's affair.
+            let committed = match client.commits_by_itself() {
                 true => Ok(()),
                 false => client.commit(CommitMode::Sync),
             };

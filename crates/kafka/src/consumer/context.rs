@@ -3,6 +3,7 @@
 use std::error::Error;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 
 use rdkafka::client::OAuthToken;
 use rdkafka::config::RDKafkaLogLevel;
@@ -162,6 +163,7 @@ impl<H: Hooks> ConsumerContext for HookedContext<H> {
             self.forget(&rebalance);
             // With `enable.auto.commit` librdkafka does it as they leave.
             if !self.auto_commit
+                && !self.state.are_theirs.load(Relaxed)
                 && let Err(error) = commit(consumer, CommitMode::Sync)
             {
                 tracing::warn!(%error, "what was acknowledged was not committed: it comes again");
@@ -190,6 +192,9 @@ impl<H: Hooks> ConsumerContext for HookedContext<H> {
 
     fn commit_callback(&self, result: KafkaResult<()>, offsets: &TopicPartitionList) {
         let offsets = plain(offsets);
+        if let Err(error) = &result {
+            self.state.not_committed(error);
+        }
         Self::guarded("commit_callback", || self.hooks.commit_callback(&result, &offsets));
     }
 

@@ -5,7 +5,7 @@ use std::pin::{Pin, pin};
 use std::time::Duration;
 
 use tokio::task::JoinSet;
-use tokio::time::{Instant, Sleep};
+use tokio::time::{Instant, MissedTickBehavior, Sleep};
 
 use super::{Hooks, StreamConsumer};
 use crate::error::Failed;
@@ -19,9 +19,32 @@ const CLOSE: Duration = Duration::from_secs(5);
 
 /// There is no room for messages. If that lasts, somebody has to poll all the same.
 pub(super) async fn rest(source: &dyn Source, mut patience: Pin<&mut Sleep>) -> Infallible {
+    let polls = source.polls();
     patience.as_mut().reset(Instant::now() + source.patience());
     patience.await;
-    source.rest().await
+    source.rest(polls).await
+}
+
+/// Runs `work`, and commits what is acknowledged every now and then where librdkafka doesn't do it.
+/// Beside the work, and not in its loop, whose patience would begin anew with each commit.
+pub(super) async fn committing<F: Future>(source: &dyn Source, work: F) -> F::Output {
+    if source.commits_by_itself() {
+        return work.await;
+    }
+    let mut commits = tokio::time::interval(source.commit_interval());
+    commits.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut work = pin!(work);
+    loop {
+        tokio::select! {
+            biased;
+            output = &mut work => return output,
+            _ = commits.tick() => {
+                if let Err(error) = source.commit_stored() {
+                    tracing::debug!(%error, "nothing was committed");
+                }
+            }
+        }
+    }
 }
 
 /// Lets what runs come to its end, within the deadline. The first that failed by that, as `failed`

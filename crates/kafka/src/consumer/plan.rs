@@ -34,6 +34,14 @@ struct Failure {
     end: End,
 }
 
+/// A record failed, and the dead letter that was to be sent in its place did as well.
+#[derive(Debug, thiserror::Error)]
+#[error("{reason}; and it could not be put aside: {source}")]
+struct NotPutAside {
+    reason: Reason,
+    source: ForwardError,
+}
+
 /// What a dead letter tells of the tries.
 pub(super) struct Tried<'a> {
     pub(super) reason: &'a Reason,
@@ -50,6 +58,8 @@ pub(super) trait Work: Sized + Send + Sync {
     /// What of it is still read here, and has nothing before it that failed. The rest is given back:
     /// it comes again, here or with somebody else.
     fn into_current(self) -> Option<Self>;
+    /// Whether that is anything.
+    fn is_current(&self) -> bool;
     fn start(&self, retry: Option<&Retry>) -> BoundarySpan;
     fn input(&self) -> Self::Input;
     fn bury(
@@ -87,7 +97,10 @@ impl<F> Plan<F> {
                     first = recorded();
                 }
                 let buried = match (&tried, &self.on_failure, wait) {
-                    (Err(Failure { reason, .. }), OnFailure::DeadLetter(letter), None) => {
+                    // What was taken away meanwhile is somebody else's by now.
+                    (Err(Failure { reason, .. }), OnFailure::DeadLetter(letter), None)
+                        if work.is_current() =>
+                    {
                         let tried = Tried { reason, attempts: attempt, first: first.as_ref() };
                         Some(work.bury(letter, &tried).await)
                     }
@@ -102,6 +115,12 @@ impl<F> Plan<F> {
                 return Ok(());
             };
             span.end(end);
+            if wait.is_none() {
+                match work.into_current() {
+                    Some(current) => work = current,
+                    None => return Ok(()),
+                }
+            }
             match (wait, buried, &self.on_failure) {
                 (Some(wait), ..) => {
                     if self.stops_within(wait).await {
@@ -115,7 +134,8 @@ impl<F> Plan<F> {
                     work.pass();
                     return Ok(());
                 }
-                (None, Some(Err(error)), _) => {
+                (None, Some(Err(source)), _) => {
+                    let error = NotPutAside { reason, source };
                     return work.fail(Reason::Error(Arc::new(error))).map_or(Ok(()), Err);
                 }
                 (None, None, _) => return work.fail(reason).map_or(Ok(()), Err),
@@ -196,6 +216,10 @@ impl Work for OwnedDelivery {
         None
     }
 
+    fn is_current(&self) -> bool {
+        OwnedDelivery::is_current(self)
+    }
+
     fn start(&self, retry: Option<&Retry>) -> BoundarySpan {
         OwnedDelivery::start(self, retry)
     }
@@ -236,6 +260,10 @@ impl Work for OwnedBatch {
         OwnedBatch::into_current(self)
     }
 
+    fn is_current(&self) -> bool {
+        self.current().next().is_some()
+    }
+
     fn start(&self, retry: Option<&Retry>) -> BoundarySpan {
         OwnedBatch::start(self, retry)
     }
@@ -246,7 +274,7 @@ impl Work for OwnedBatch {
 
     /// Each in the trace that it came with: that of the batch is of none of them.
     async fn bury(&self, letter: &DeadLetter, tried: &Tried<'_>) -> Result<(), ForwardError> {
-        let letters = self.messages().iter().map(|message| {
+        let letters = self.current().map(|message| {
             let came_with = self.context_of(message);
             let context = match came_with.span().span_context().is_valid() {
                 true => came_with,

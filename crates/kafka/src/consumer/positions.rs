@@ -99,10 +99,25 @@ impl<H: Hooks, O> StreamConsumer<H, O> {
         offset: Offset,
         timeout: impl Into<Timeout>,
     ) -> KafkaResult<()> {
+        let timeout = timeout.into();
+        let offset = self.absolute(topic, partition, offset, timeout)?;
         let _gate = self.client.gate();
         self.client.consumer.seek(topic, partition, offset, timeout)?;
         self.gone(topic, partition, offset);
         Ok(())
+    }
+
+    /// One that counts from the end, as a place of its own: what comes again has to be known.
+    fn absolute(
+        &self,
+        topic: &str,
+        partition: i32,
+        offset: Offset,
+        timeout: Timeout,
+    ) -> KafkaResult<Offset> {
+        let Offset::OffsetTail(back) = offset else { return Ok(offset) };
+        let (low, high) = self.client.consumer.fetch_watermarks(topic, partition, timeout)?;
+        Ok(Offset::Offset(high.saturating_sub(back).max(low)))
     }
 
     /// The same for several partitions at once, each at the offset in the list.
@@ -115,10 +130,17 @@ impl<H: Hooks, O> StreamConsumer<H, O> {
         partitions: &TopicPartitionList,
         timeout: impl Into<Timeout>,
     ) -> KafkaResult<()> {
+        let timeout = timeout.into();
+        let places = copied(partitions)?;
+        for mut place in places.elements() {
+            let (topic, partition) = (place.topic().to_owned(), place.partition());
+            let offset = self.absolute(&topic, partition, place.offset(), timeout)?;
+            place.set_offset(offset)?;
+        }
         let _gate = self.client.gate();
-        let answer = self.client.consumer.seek_partitions(copied(partitions)?, timeout)?;
+        let answer = self.client.consumer.seek_partitions(copied(&places)?, timeout)?;
         let mut refused = Ok(());
-        for (element, asked) in answer.elements().iter().zip(partitions.elements()) {
+        for (element, asked) in answer.elements().iter().zip(places.elements()) {
             match element.error() {
                 // What it says of the offset is the answer's, not what was asked for.
                 Ok(()) => self.gone(asked.topic(), asked.partition(), asked.offset()),
@@ -136,7 +158,7 @@ impl<H: Hooks, O> StreamConsumer<H, O> {
             match to {
                 Offset::Offset(offset) => offset,
                 Offset::Beginning => 0,
-                // Wherever that is: what comes from before is noticed when it comes.
+                // The end, behind all that was handed out.
                 _ => i64::MAX,
             },
         );
@@ -156,7 +178,8 @@ impl<H: Hooks, O> StreamConsumer<H, O> {
         self.client.consumer.pause(&copied(partitions)?)
     }
 
-    /// Reads them again. One that stands still since a record failed goes back to that record.
+    /// Reads them again. One that stands still since a record failed goes back to that record, for
+    /// which it blocks until librdkafka has done so, ten seconds at the most.
     ///
     /// # Errors
     ///

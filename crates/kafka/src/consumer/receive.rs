@@ -11,10 +11,15 @@ use rdkafka::TopicPartitionList;
 use rdkafka::consumer::Consumer;
 use rdkafka::error::KafkaError;
 
+use super::runner::BUFFER_BYTES;
 use super::state::{Stashed, is_transient};
 use super::{Hooks, State, StreamConsumer};
 use crate::error::{Error, Failed};
 use crate::process::{Batch, Delivery, Pending, poll_once};
+
+/// For how many records of a batch there is room from the beginning: few may come, whatever the most
+/// is.
+const AT_ONCE: usize = 128;
 
 /// Somebody waits for a message: nobody else needs to poll.
 struct Receiving<'a>(&'a State);
@@ -42,9 +47,12 @@ struct Collected<'a> {
 impl<'a> Collected<'a> {
     /// But for what was taken away meanwhile, with its partition: that comes again elsewhere.
     fn into_current(mut self) -> Vec<Delivery<'a>> {
-        let all = std::mem::take(&mut self.deliveries).into_iter();
-        let (current, gone): (Vec<_>, Vec<_>) = all.partition(Delivery::is_current);
-        gone.into_iter().for_each(|delivery| drop(delivery.give_back()));
+        let all = std::mem::take(&mut self.deliveries);
+        if all.iter().all(Delivery::is_current) {
+            return all;
+        }
+        let (current, gone): (Vec<_>, Vec<_>) = all.into_iter().partition(Delivery::is_current);
+        gone.into_iter().for_each(Delivery::give_back);
         current
     }
 }
@@ -54,7 +62,7 @@ impl Drop for Collected<'_> {
         if !self.deliveries.is_empty() {
             let collected = std::mem::take(&mut self.deliveries).into_iter();
             let messages = collected.map(|delivery| {
-                let (message, ticket) = delivery.give_back();
+                let (message, ticket) = delivery.put_back();
                 Stashed::Message(message, ticket)
             });
             self.state.put_back(messages);
@@ -148,7 +156,8 @@ impl<H: Hooks, O> StreamConsumer<H, O> {
     }
 
     /// The next records together, for a handler that takes many at once: at least one, at most
-    /// `max`, and what comes within `wait` after the first. `None` once a
+    /// `max`, no more once they have 64 MiB together, and what comes within `wait` after the first.
+    /// `None` once a
     /// [`Closer`](super::Closer) was used.
     ///
     /// Dropping its future loses nothing.
@@ -159,16 +168,23 @@ impl<H: Hooks, O> StreamConsumer<H, O> {
     pub async fn recv_batch(&self, max: usize, wait: Duration) -> Result<Option<Batch<'_>>, Error> {
         loop {
             let Some(first) = self.recv().await? else { return Ok(None) };
-            let mut collected = Collected { deliveries: vec![first], state: &self.client.state };
+            // Deliveries are large, and a list that grows copies them.
+            let mut deliveries = Vec::with_capacity(max.clamp(1, AT_ONCE));
+            deliveries.push(first);
+            let mut collected = Collected { deliveries, state: &self.client.state };
             let mut late = pin!(tokio::time::sleep(wait));
-            while collected.deliveries.len() < max {
+            let mut bytes = 0;
+            while collected.deliveries.len() < max && bytes < BUFFER_BYTES {
                 let received = tokio::select! {
                     biased;
                     received = self.recv() => received,
                     () = &mut late => break,
                 };
                 match received {
-                    Ok(Some(delivery)) => collected.deliveries.push(delivery),
+                    Ok(Some(delivery)) => {
+                        bytes += delivery.size();
+                        collected.deliveries.push(delivery);
+                    }
                     Ok(None) => break,
                     Err(error) => {
                         collected.state.tell_again(error);

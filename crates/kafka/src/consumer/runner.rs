@@ -9,40 +9,22 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
-use tokio::time::{Interval, MissedTickBehavior};
 
-use super::drain::{DRAIN, close, finish, rest};
+use super::drain::{DRAIN, close, committing, finish, rest};
 use super::lanes::{Lanes, Order};
 use super::offsets_of::Ours;
 use super::plan::{Plan, lost};
 use super::policy::Tries;
 use super::{DefaultHooks, Hooks, OnFailure, StreamConsumer};
 use crate::error::Error;
-use crate::process::{OwnedDelivery, OwnedMessage, Source};
+use crate::process::{OwnedDelivery, OwnedMessage};
 
 /// How many records are held at once unless told otherwise. Kafka hands them out a partition at a
 /// time, by the thousand: with fewer, one partition would fill the buffer and the others wait.
 const BUFFER: usize = 16_384;
 
-/// How many bytes they may have together, by their keys and payloads.
-const BUFFER_BYTES: usize = 64 * 1024 * 1024;
-
-/// How often what is acknowledged is committed where librdkafka doesn't do it, as often as it would.
-const COMMIT_EVERY: Duration = Duration::from_secs(5);
-
-/// The times to commit what is acknowledged.
-pub(super) fn commits() -> Interval {
-    let mut commits = tokio::time::interval(COMMIT_EVERY);
-    commits.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    commits
-}
-
-/// It is time.
-pub(super) fn commit(source: &dyn Source) {
-    if let Err(error) = source.commit_stored() {
-        tracing::debug!(%error, "nothing was committed");
-    }
-}
+/// How many bytes they may have together.
+pub(super) const BUFFER_BYTES: usize = 64 * 1024 * 1024;
 
 /// A loop over a consumer that handles several records at once, each in its trace; from
 /// [`StreamConsumer::runner`].
@@ -66,8 +48,9 @@ pub(super) fn commit(source: &dyn Source) {
 /// failed. However long handlers wait, the consumer keeps its membership in the group; one that
 /// blocks its thread belongs into `spawn_blocking`.
 ///
-/// What is acknowledged is committed every `auto.commit.interval.ms`, or every five seconds with
-/// `enable.auto.commit=false`, and when partitions leave.
+/// What is acknowledged is committed every `auto.commit.interval.ms`, whether or not
+/// `enable.auto.commit` is on, and when partitions leave; not where the offsets are
+/// [the service's affair](StreamConsumer::offsets).
 #[must_use = "a runner does nothing until `run` is called"]
 pub struct Runner<H: Hooks = DefaultHooks, O = Ours> {
     consumer: StreamConsumer<H, O>,
@@ -106,22 +89,23 @@ impl<H: Hooks, O> Runner<H, O> {
     }
 
     /// How many records are handled at once, at the most; one unless told otherwise, and at least
-    /// one. The order of [partitions](Self::per_partition) or [keys](Self::per_key) may keep it
+    /// one. One that waits for its next try counts as well. The order of [partitions](Self::per_partition) or [keys](Self::per_key) may keep it
     /// lower.
     pub fn concurrency(self, concurrency: usize) -> Self {
         Runner { concurrency: concurrency.max(1), ..self }
     }
 
     /// How many records are held here at once, handled or waiting; 16,384 unless told otherwise, and
-    /// never more than 64 MiB. They are copies: this bounds the memory. Kafka hands records out a
+    /// no more once they have 64 MiB together: keys, payloads and headers. They are copies: this
+    /// bounds the memory. Kafka hands records out a
     /// partition at a time: with a small buffer the partitions of a backlog are handled one after
     /// the other.
     pub fn buffer(self, records: usize) -> Self {
         Runner { buffer: Some(records.max(1)), ..self }
     }
 
-    /// Handles the records of a partition one after the other, and partitions side by side. The
-    /// default.
+    /// Handles the records of a partition one after the other, and partitions side by side, as many
+    /// as [`concurrency`](Self::concurrency) allows. The default.
     pub fn per_partition(self) -> Self {
         Runner { order: Order::Partition, ..self }
     }
@@ -139,7 +123,9 @@ impl<H: Hooks, O> Runner<H, O> {
 
     /// Tries a record up to `tries` times before it counts as failed, with `backoff` before the
     /// second try, twice that before the third, and a minute at the most. What has to be handled in
-    /// order waits meanwhile. Each try has a span of its own, linked to that of the first.
+    /// order waits meanwhile; everything else goes on, while fewer records wait than
+    /// [`concurrency`](Self::concurrency) allows. Each try has a span of its own, linked to that of
+    /// the first.
     pub fn retry(self, tries: u32, backoff: Duration) -> Self {
         Runner { tries: Tries { tries: tries.max(1), backoff }, ..self }
     }
@@ -181,7 +167,6 @@ impl<H: Hooks, O> Runner<H, O> {
             self;
         let buffer = buffer.unwrap_or(BUFFER).max(concurrency);
         let source = Arc::clone(&consumer.source);
-        let mut commits = commits();
         let (stopping, is_stopping) = watch::channel(false);
         let plan = Arc::new(Plan { handler, tries, on_failure, is_stopping });
         let mut lanes = Lanes::<OwnedDelivery>::new(order);
@@ -189,47 +174,52 @@ impl<H: Hooks, O> Runner<H, O> {
         // One for the whole run: to put a timer off costs less than to make one for each record.
         let mut patience = pin!(tokio::time::sleep(source.patience()));
 
-        let result = loop {
-            while let Some((lane, delivery)) = lanes.next(concurrency) {
-                let plan = Arc::clone(&plan);
-                #[expect(clippy::disallowed_methods, reason = "each record brings its own trace")]
-                tasks.spawn(async move {
-                    let size = size(delivery.message());
-                    (lane, size, plan.handle(delivery).await)
-                });
-            }
-            let has_room = lanes.held() < buffer && bytes < BUFFER_BYTES;
-            tokio::select! {
-                biased;
-                () = &mut shutdown => break Ok(()),
-                Some(done) = tasks.join_next() => match done {
-                    Ok((lane, size, result)) => {
-                        lanes.done(lane);
-                        bytes -= size;
-                        if let Err(failed) = result {
-                            break Err(Error::Failed(failed));
+        let work = async {
+            loop {
+                while let Some((lane, delivery)) = lanes.next(concurrency) {
+                    let plan = Arc::clone(&plan);
+                    #[expect(
+                        clippy::disallowed_methods,
+                        reason = "each record brings its own trace"
+                    )]
+                    tasks.spawn(async move {
+                        let size = delivery.message().as_message().size();
+                        (lane, size, plan.handle(delivery).await)
+                    });
+                }
+                let has_room = lanes.held() < buffer && bytes < BUFFER_BYTES;
+                tokio::select! {
+                    biased;
+                    () = &mut shutdown => break Ok(()),
+                    Some(done) = tasks.join_next() => match done {
+                        Ok((lane, size, result)) => {
+                            lanes.done(lane);
+                            bytes -= size;
+                            if let Err(failed) = result {
+                                break Err(Error::Failed(failed));
+                            }
                         }
-                    }
-                    Err(task) => {
-                        lost(task);
-                        break Ok(());
-                    }
-                },
-                received = consumer.recv(), if has_room => match received {
-                    Ok(Some(delivery)) => {
-                        let delivery = delivery.into_owned();
-                        let message = delivery.message().clone();
-                        let (topic, partition) = (message.topic(), message.partition());
-                        bytes += size(&message);
-                        lanes.push(topic, partition, message.key(), delivery);
-                    }
-                    Ok(None) => break Ok(()),
-                    Err(error) => break Err(error),
-                },
-                _ = commits.tick(), if !source.commits_by_itself() => commit(&*source),
-                never = rest(&*source, patience.as_mut()), if !has_room => match never {},
+                        Err(task) => {
+                            lost(task);
+                            break Ok(());
+                        }
+                    },
+                    received = consumer.recv(), if has_room => match received {
+                        Ok(Some(delivery)) => {
+                            let delivery = delivery.into_owned();
+                            let message = delivery.message().clone();
+                            let (topic, partition) = (message.topic(), message.partition());
+                            bytes += message.as_message().size();
+                            lanes.push(topic, partition, message.key(), delivery);
+                        }
+                        Ok(None) => break Ok(()),
+                        Err(error) => break Err(error),
+                    },
+                    never = rest(&*source, patience.as_mut()), if !has_room => match never {},
+                }
             }
         };
+        let result = committing(&*source, work).await;
 
         stopping.send_replace(true);
         lanes.abandon().for_each(OwnedDelivery::give_back);
@@ -238,9 +228,4 @@ impl<H: Hooks, O> Runner<H, O> {
         close(consumer, drain).await;
         result.and(failed.map_or(Ok(()), |failed| Err(Error::Failed(failed))))
     }
-}
-
-/// What a record weighs, by what its sender chose.
-fn size(message: &OwnedMessage) -> usize {
-    message.key().map_or(0, <[u8]>::len) + message.payload().map_or(0, <[u8]>::len)
 }

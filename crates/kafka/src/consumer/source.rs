@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 use std::future::poll_fn;
-use std::sync::atomic::Ordering::SeqCst;
+use std::sync::atomic::Ordering::{Relaxed, SeqCst};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
 use std::time::Duration;
@@ -26,6 +26,8 @@ pub(super) struct Client<H: Hooks> {
     pub(super) patience: Duration,
     /// Whether librdkafka commits what is stored by itself.
     pub(super) auto_commit: bool,
+    /// How often it does, or would.
+    commit_interval: Duration,
     /// Held while a message is taken and noted, and while it is changed what is read: of two that
     /// take a message each, the first has to be noted first. Never held across an await.
     gate: Mutex<()>,
@@ -39,9 +41,10 @@ impl<H: Hooks> Client<H> {
         consumer: rdkafka::consumer::StreamConsumer<HookedContext<H>>,
         state: Arc<State>,
         patience: Duration,
-        auto_commit: bool,
+        (auto_commit, commit_interval): (bool, Duration),
     ) -> Self {
-        Client { consumer, state, patience, auto_commit, gate: Mutex::new(()) }
+        let gate = Mutex::new(());
+        Client { consumer, state, patience, auto_commit, commit_interval, gate }
     }
 
     pub(super) fn gate(&self) -> MutexGuard<'_, ()> {
@@ -126,15 +129,19 @@ impl<H: Hooks> Source for Client<H> {
         self.consumer.store_offset_from_message(message)
     }
 
-    fn rest(&self) -> BoxFuture<'_, Infallible> {
+    fn polls(&self) -> u64 {
+        self.state.polls.load(SeqCst)
+    }
+
+    fn rest(&self, polls: u64) -> BoxFuture<'_, Infallible> {
         async move {
-            let mut seen = None;
+            let mut seen = polls;
             loop {
                 let polls = self.state.polls.load(SeqCst);
                 let is_polled = self.state.receivers.load(SeqCst) > 0;
                 // Somebody else takes messages, or did a moment ago, and polls by that. Otherwise
                 // they are paused, again each time: a rebalance may have brought some that run.
-                if is_polled || seen.replace(polls) != Some(polls) || !self.pause_all() {
+                if is_polled || std::mem::replace(&mut seen, polls) != polls || !self.pause_all() {
                     tokio::time::sleep(self.patience).await;
                     continue;
                 }
@@ -164,6 +171,10 @@ impl<H: Hooks> Source for Client<H> {
     }
 
     fn commits_by_itself(&self) -> bool {
-        self.auto_commit
+        self.auto_commit || self.state.are_theirs.load(Relaxed)
+    }
+
+    fn commit_interval(&self) -> Duration {
+        self.commit_interval
     }
 }

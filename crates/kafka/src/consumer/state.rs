@@ -5,7 +5,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed, O
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use rdkafka::error::KafkaError;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use throughline_core::http::redact_text;
 use tokio::sync::Notify;
 
 use super::offsets::{Offsets, Ticket};
@@ -43,6 +44,8 @@ pub(crate) struct State {
     /// Whether the partitions are paused, so that somebody can poll without wanting messages.
     pub(super) resting: AtomicBool,
     pub(super) closed: AtomicBool,
+    /// Whether the offsets are the service's affair: then nothing is committed here.
+    pub(super) are_theirs: AtomicBool,
     /// Whether `failures` or `stash` may hold something: `recv` needn't lock to know that they
     /// don't.
     pending: AtomicBool,
@@ -51,12 +54,29 @@ pub(crate) struct State {
     /// Partitions that stay paused until somebody asks for them: by the service, or because a
     /// message of theirs failed.
     stopped: Mutex<HashSet<(String, i32)>>,
-    last_told: Mutex<Option<Instant>>,
+    last_error: Quiet,
+    last_refusal: Quiet,
     received: AtomicU64,
     processed: AtomicU64,
     failed: AtomicU64,
     dropped: AtomicU64,
     transient_errors: AtomicU64,
+}
+
+/// When something was told last that may happen all the time.
+#[derive(Debug, Default)]
+struct Quiet(Mutex<Option<Instant>>);
+
+impl Quiet {
+    /// Whether to tell it again.
+    fn is_over(&self) -> bool {
+        let mut last = lock(&self.0);
+        let is_over = last.is_none_or(|last| last.elapsed() >= QUIET);
+        if is_over {
+            *last = Some(Instant::now());
+        }
+        is_over
+    }
 }
 
 /// What came while nobody wanted a message.
@@ -86,7 +106,9 @@ impl State {
     pub(crate) fn fail(&self, ticket: &Ticket, failed: &Failed, is_told: bool) {
         self.count_failure(failed);
         if !self.offsets.hold(ticket) {
-            tracing::debug!(error = %failed, "a message failed that is no longer ours");
+            let error = failed.to_string();
+            let error = redact_text(&error);
+            tracing::debug!(%error, "a message failed that is no longer ours");
             return;
         }
         if !is_told {
@@ -200,12 +222,22 @@ impl State {
     /// one after the other.
     pub(super) fn transient(&self, error: &KafkaError) {
         self.transient_errors.fetch_add(1, Relaxed);
-        let mut last = lock(&self.last_told);
-        if last.is_none_or(|last| last.elapsed() >= QUIET) {
-            *last = Some(Instant::now());
+        if self.last_error.is_over() {
             tracing::warn!(%error, "a Kafka consumer goes on after an error");
         } else {
             tracing::debug!(%error, "a Kafka consumer goes on after an error");
+        }
+    }
+
+    /// A commit was refused: nobody waits for those that librdkafka makes by itself.
+    pub(super) fn not_committed(&self, error: &KafkaError) {
+        if matches!(error, KafkaError::ConsumerCommit(RDKafkaErrorCode::NoOffset)) {
+            return;
+        }
+        if self.last_refusal.is_over() {
+            tracing::warn!(%error, "a commit was refused: what was acknowledged may come again");
+        } else {
+            tracing::debug!(%error, "a commit was refused: what was acknowledged may come again");
         }
     }
 
@@ -220,53 +252,68 @@ impl State {
     }
 }
 
-/// Whether an error passes by itself: brokers that are away or change their roles, and a topic that
-/// isn't there yet. Everything else is for people to mend, and is told.
+/// Whether an error passes by itself. Nearly all do: librdkafka tries again, whatever a broker has
+/// said, and the next record follows. What doesn't is for people to mend, and is told: what is fatal
+/// to the client, rights that are missing, a group or a topic that can't be, records that can't be
+/// read or are gone.
 pub(super) fn is_transient(error: &KafkaError) -> bool {
-    use rdkafka::error::RDKafkaErrorCode as Code;
+    use RDKafkaErrorCode as Code;
     if matches!(error, KafkaError::MessageConsumptionFatal(_)) {
         return false;
     }
-    matches!(
-        error.rdkafka_error_code(),
-        Some(
-            Code::AllBrokersDown
-                | Code::BrokerDestroy
-                | Code::BrokerNotAvailable
-                | Code::BrokerTransportFailure
-                | Code::CoordinatorLoadInProgress
-                | Code::CoordinatorNotAvailable
-                | Code::FencedLeaderEpoch
-                | Code::FetchSessionIdNotFound
-                | Code::IllegalGeneration
-                | Code::InProgress
-                | Code::InvalidFetchSessionEpoch
-                | Code::InvalidMessage
-                | Code::KafkaStorageError
-                | Code::LeaderNotAvailable
-                | Code::MessageTimedOut
-                | Code::NetworkException
-                | Code::NodeUpdate
-                | Code::NotCoordinator
-                | Code::NotLeaderForPartition
-                | Code::OffsetNotAvailable
-                | Code::OffsetOutOfRange
-                | Code::OperationTimedOut
-                | Code::PollExceeded
-                | Code::PreferredLeaderNotAvailable
-                | Code::RebalanceInProgress
-                | Code::ReplicaNotAvailable
-                | Code::RequestTimedOut
-                | Code::Resolve
-                | Code::SSL
-                | Code::ThrottlingQuotaExceeded
-                | Code::TimedOutQueue
-                | Code::UnknownLeaderEpoch
-                | Code::UnknownMemberId
-                | Code::UnknownPartition
-                | Code::UnknownTopic
-                | Code::UnknownTopicOrPartition
-                | Code::WaitingForCoordinator
-        )
+    let Some(code) = error.rdkafka_error_code() else { return false };
+    !matches!(
+        code,
+        Code::AutoOffsetReset
+            | Code::BadCompression
+            | Code::BadMessage
+            | Code::ClusterAuthorizationFailed
+            | Code::CriticalSystemResource
+            | Code::Fatal
+            | Code::FencedInstanceId
+            | Code::GroupAuthorizationFailed
+            | Code::GroupMaxSizeReached
+            | Code::InconsistentGroupProtocol
+            | Code::InvalidArgument
+            | Code::InvalidGroupId
+            | Code::InvalidMessageSize
+            | Code::InvalidSessionTimeout
+            | Code::InvalidTopic
+            | Code::LogTruncation
+            | Code::MessageSizeTooLarge
+            | Code::NotImplemented
+            | Code::State
+            | Code::TopicAuthorizationFailed
+            | Code::UnknownGroup
+            | Code::UnknownProtocol
+            | Code::UnreleasedInstanceId
+            | Code::UnsupportedFeature
+            | Code::UnsupportedVersion
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_broker_says_passes_and_what_people_have_to_mend_does_not() {
+        use RDKafkaErrorCode as Code;
+        let of = |code| is_transient(&KafkaError::MessageConsumption(code));
+        for passing in [
+            Code::AllBrokersDown,
+            Code::Authentication,
+            Code::PollExceeded,
+            // What a broker says that knows no better.
+            Code::Unknown,
+            Code::UnknownTopicOrPartition,
+        ] {
+            assert!(of(passing), "{passing:?}");
+        }
+        for lasting in [Code::TopicAuthorizationFailed, Code::AutoOffsetReset, Code::Fatal] {
+            assert!(!of(lasting), "{lasting:?}");
+        }
+        assert!(!is_transient(&KafkaError::MessageConsumptionFatal(Code::UnknownMemberId)));
+        assert!(!is_transient(&KafkaError::Canceled));
+    }
 }

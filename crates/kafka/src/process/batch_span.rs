@@ -1,12 +1,13 @@
 //! The span of messages that are handled together.
 
-use opentelemetry::trace::SpanKind;
-use opentelemetry::{Context, Key, KeyValue, Value};
-use throughline_core::messaging::{Destination, destination, set_system};
+use opentelemetry::trace::{SpanContext, SpanKind};
+use opentelemetry::{Key, KeyValue, Value};
+use throughline_core::messaging::{self, Destination, destination, set_system};
 use throughline_core::{BoundarySpan, Description, End, semconv};
 
 use super::Message;
-use super::span::{Retry, age, extract, now};
+use super::span::{Retry, age, expects_parent, now};
+use crate::extract::RecordHeaders;
 use crate::settings::{PROCESS, SYSTEM, Settings, partition_id, tell};
 
 /// What the spans do that only hold links.
@@ -74,24 +75,32 @@ pub(super) fn start_batch(
     retry: Option<&Retry>,
 ) -> BoundarySpan {
     let mut lacks_parent = false;
-    let mut linked = Vec::with_capacity(messages.len());
+    let mut senders = Vec::with_capacity(messages.len());
     for message in messages {
         // Whether or not it is recorded: what is found, and what isn't, is counted.
-        let extraction = extract(settings, *message);
-        lacks_parent |= extraction.lacks_context() && settings.expects_parent(message.topic());
-        linked.extend(extraction.to_link().map(|sender| (message, sender)));
+        let carrier = RecordHeaders(message.headers());
+        let sender = match retry {
+            None => settings.config.extract_link(&carrier),
+            Some(_) => settings.config.extract_link_again(&carrier),
+        };
+        lacks_parent |= sender.lacks_context() && expects_parent(settings, *message, retry);
+        senders.push(sender);
     }
+    let linked = messages.iter().zip(&senders);
+    let linked = linked.filter_map(|(message, sender)| Some((message, sender.link()?)));
+    let linked: Vec<_> = linked.collect();
     let shared = Shared::of(messages);
-    let link = |span: &mut Description, linked: &[(&Message<'_>, _)]| {
+    let link = |span: &mut Description, linked: &[(&Message<'_>, &SpanContext)]| {
+        span.reserve_links(linked.len());
         for (message, sender) in linked {
-            span.link_with(Clone::clone(sender), shared.difference(settings, message));
+            span.link_with((*sender).clone(), shared.difference(settings, message));
         }
     };
     // A retry is linked to the first try as well.
     let room = settings.max_links.saturating_sub(usize::from(retry.is_some()));
     let (first, rest) = linked.split_at(room.min(linked.len()));
     let config = &settings.config;
-    let mut span = config.start_under(Context::current(), SpanKind::Consumer, || {
+    let mut span = messaging::process_batch(config, &senders, || {
         let mut span = shared.describe(PROCESS.name, CAPACITY);
         settings.describe(&mut span, PROCESS);
         let count = i64::try_from(messages.len()).unwrap_or(i64::MAX);

@@ -98,8 +98,9 @@ impl<'a> Delivery<'a> {
     /// [linked](crate::CreationContext::Link); `None` where it carries none that is valid and trusted.
     #[must_use]
     pub fn parent(&self) -> Option<SpanContext> {
-        let extraction =
-            self.extraction.get_or_init(|| extract(self.settings, self.held.message(self.topic())));
+        let extraction = self
+            .extraction
+            .get_or_init(|| extract(self.settings, self.held.message(self.topic()), None));
         let parent = extraction.context().span().span_context().clone();
         parent.is_valid().then_some(parent)
     }
@@ -125,7 +126,8 @@ impl<'a> Delivery<'a> {
     {
         let Delivery { held, extraction, pending, settings, source } = self;
         let message = held.message(&pending.ticket().topic);
-        let extraction = extraction.into_inner().unwrap_or_else(|| extract(settings, message));
+        let extraction =
+            extraction.into_inner().unwrap_or_else(|| extract(settings, message, None));
         let span = start(settings, message, extraction, None);
         // In a block: the call that makes the future is in the context as well.
         let work = span.process(async move { handler(message).await });
@@ -168,13 +170,22 @@ impl<'a> Delivery<'a> {
         self.process(async |message| producer.forward(message, topic).await).await
     }
 
+    pub(crate) fn size(&self) -> usize {
+        self.held.message(self.topic()).size()
+    }
+
     pub(crate) fn is_current(&self) -> bool {
         self.pending.is_current()
     }
 
-    /// Nobody will process it here, at least not now.
-    pub(crate) fn give_back(self) -> (OwnedMessage, Ticket) {
-        (self.held.into_owned(), self.pending.give_back())
+    /// Nobody will process it here.
+    pub(crate) fn give_back(self) {
+        self.pending.give_back();
+    }
+
+    /// Nobody processes it now.
+    pub(crate) fn put_back(self) -> (OwnedMessage, Ticket) {
+        (self.held.into_owned(), self.pending.put_back())
     }
 
     pub(super) fn into_parts(self) -> (Held<'a>, Pending) {

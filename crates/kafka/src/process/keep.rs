@@ -20,7 +20,11 @@ pub(crate) trait Source: Send + Sync {
     fn store_after(&self, message: &BorrowedMessage<'_>) -> KafkaResult<()>;
 
     /// Keeps the membership in the group for as long as it is polled, without taking messages.
-    fn rest(&self) -> BoxFuture<'_, Infallible>;
+    /// `polls` is what [`polls`](Self::polls) was when the waiting began.
+    fn rest(&self, polls: u64) -> BoxFuture<'_, Infallible>;
+
+    /// How often somebody began to wait for a message, and polled by that.
+    fn polls(&self) -> u64;
 
     /// How long a handler may take before somebody has to poll.
     fn patience(&self) -> Duration;
@@ -28,8 +32,12 @@ pub(crate) trait Source: Send + Sync {
     /// Sends what is stored to the broker, without waiting for it.
     fn commit_stored(&self) -> KafkaResult<()>;
 
-    /// Whether librdkafka commits what is stored every now and then.
+    /// Whether what is stored is committed every now and then without our doing: by librdkafka, or by
+    /// the service, whose affair it is.
     fn commits_by_itself(&self) -> bool;
+
+    /// How often it is to be committed otherwise.
+    fn commit_interval(&self) -> Duration;
 }
 
 /// What a future says at this moment.
@@ -44,12 +52,13 @@ pub(crate) async fn keeping<F: Future>(source: &dyn Source, work: F) -> F::Outpu
     if let Poll::Ready(output) = poll_once(work.as_mut()).await {
         return output;
     }
+    let polls = source.polls();
     if let Ok(output) = tokio::time::timeout(source.patience(), work.as_mut()).await {
         return output;
     }
     tokio::select! {
         biased;
         output = work => output,
-        never = source.rest() => match never {},
+        never = source.rest(polls) => match never {},
     }
 }

@@ -87,6 +87,14 @@ impl<'a> Message<'a> {
         self.headers
     }
 
+    /// What it weighs, by what its sender chose.
+    pub(crate) fn size(self) -> usize {
+        let len = |bytes: Option<&[u8]>| bytes.map_or(0, <[u8]>::len);
+        let headers: usize =
+            self.headers.iter().map(|header| header.key.len() + len(header.value)).sum();
+        len(self.key) + len(self.payload) + headers
+    }
+
     /// The key as another type, a `str` for one; as in `rdkafka`.
     #[must_use]
     pub fn key_view<K: FromBytes + ?Sized>(self) -> Option<Result<&'a K, K::Error>> {

@@ -18,6 +18,6 @@ pub use owned_batch::OwnedBatch;
 
 pub(crate) use keep::{Source, poll_once};
 pub(crate) use pending::{Pending, PendingBatch};
-pub(crate) use span::{Retry, extract, start};
+pub(crate) use span::{Retry, extract, extract_again, start};
 
 use batch_span::start_batch;

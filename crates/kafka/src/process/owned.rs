@@ -78,7 +78,7 @@ impl OwnedDelivery {
 
     pub(crate) fn start(&self, retry: Option<&Retry>) -> BoundarySpan {
         let message = self.message.as_message();
-        start(&self.settings, message, extract(&self.settings, message), retry)
+        start(&self.settings, message, extract(&self.settings, message, retry), retry)
     }
 
     pub(crate) fn message(&self) -> &OwnedMessage {

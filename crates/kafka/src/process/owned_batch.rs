@@ -6,7 +6,7 @@ use opentelemetry::Context;
 use rdkafka::error::KafkaResult;
 use throughline_core::{BoundarySpan, End};
 
-use super::{OwnedMessage, PendingBatch, Retry, Source, extract, start_batch};
+use super::{OwnedMessage, PendingBatch, Retry, Source, extract_again, start_batch};
 use crate::consumer::Ticket;
 use crate::error::{Failed, Reason};
 use crate::settings::Settings;
@@ -84,7 +84,13 @@ impl OwnedBatch {
 
     /// The context that a message came with: not that of the batch, which is of no message's trace.
     pub(crate) fn context_of(&self, message: &OwnedMessage) -> Context {
-        extract(&self.settings, message.as_message()).context().clone()
+        extract_again(&self.settings, message.as_message()).context().clone()
+    }
+
+    /// Those that are still read here, and have nothing before them that failed.
+    pub(crate) fn current(&self) -> impl Iterator<Item = &OwnedMessage> {
+        let all = self.messages.iter().zip(self.pending.iter());
+        all.filter(|(_, pending)| pending.is_current()).map(|(message, _)| message)
     }
 
     /// What of it is still read here, and has nothing before it that failed. The rest is given back:
@@ -93,7 +99,7 @@ impl OwnedBatch {
         let OwnedBatch { messages, pending, settings, source } = self;
         let all = messages.into_iter().zip(pending.into_inner());
         let (current, gone): (Vec<_>, Vec<_>) = all.partition(|(_, pending)| pending.is_current());
-        gone.into_iter().for_each(|(_, pending)| drop(pending.give_back()));
+        gone.into_iter().for_each(|(_, pending)| pending.give_back());
         let (messages, pending): (Vec<_>, Vec<_>) = current.into_iter().unzip();
         let pending = PendingBatch::new(pending);
         (!messages.is_empty()).then_some(OwnedBatch { messages, pending, settings, source })
@@ -124,7 +130,7 @@ impl OwnedBatch {
     }
 
     pub(crate) fn give_back(self) {
-        self.pending.into_inner().into_iter().for_each(|pending| drop(pending.give_back()));
+        self.pending.into_inner().into_iter().for_each(super::Pending::give_back);
     }
 }
 

@@ -86,7 +86,13 @@ impl Pending {
     }
 
     /// Nobody will process it here: it is given back, and that is nobody's failure.
-    pub(crate) fn give_back(mut self) -> Ticket {
+    pub(crate) fn give_back(mut self) {
+        self.settled = true;
+        self.state.offsets.give_back(&self.ticket);
+    }
+
+    /// Nobody has begun with it: it is put back, to be handed out once more.
+    pub(crate) fn put_back(mut self) -> Ticket {
         self.settled = true;
         self.ticket.clone()
     }

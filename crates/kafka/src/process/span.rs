@@ -39,7 +39,7 @@ pub(crate) fn start(
     extraction: Extraction,
     retry: Option<&Retry>,
 ) -> BoundarySpan {
-    let how = (settings.creation_context, settings.expects_parent(message.topic()));
+    let how = (settings.creation_context, expects_parent(settings, message, retry));
     let describe = || describe(settings, message, retry);
     let mut span = messaging::process(&settings.config, extraction, how, describe);
     measure(settings, &mut span, message, retry);
@@ -80,9 +80,32 @@ fn describe(settings: &Settings, message: Message<'_>, retry: Option<&Retry>) ->
     span
 }
 
-/// Takes the context out of a message.
-pub(crate) fn extract(settings: &Settings, message: Message<'_>) -> Extraction {
-    settings.config.extract(&RecordHeaders(message.headers()))
+/// Takes the context out of a message; counted once, however often the message is tried.
+#[inline]
+pub(crate) fn extract(
+    settings: &Settings,
+    message: Message<'_>,
+    retry: Option<&Retry>,
+) -> Extraction {
+    match retry {
+        None => settings.config.extract(&RecordHeaders(message.headers())),
+        Some(_) => extract_again(settings, message),
+    }
+}
+
+/// The same for one whose context was counted.
+#[cold]
+pub(crate) fn extract_again(settings: &Settings, message: Message<'_>) -> Extraction {
+    settings.config.extract_again(&RecordHeaders(message.headers()))
+}
+
+/// Whether it is a break that a message brings no context: one is told once.
+pub(crate) fn expects_parent(
+    settings: &Settings,
+    message: Message<'_>,
+    retry: Option<&Retry>,
+) -> bool {
+    retry.is_none() && settings.expects_parent(message.topic())
 }
 
 /// In milliseconds since 1970, as Kafka counts.

@@ -4,16 +4,15 @@ use std::sync::Arc;
 use rdkafka::ClientConfig;
 use rdkafka::config::{FromClientConfig, FromClientConfigAndContext};
 use rdkafka::error::{KafkaError, KafkaResult};
-use rdkafka::message::{OwnedHeaders, ToBytes};
+use rdkafka::message::ToBytes;
 use rdkafka::producer::{
     BaseRecord, DefaultProducerContext, NoCustomPartitioner, Partitioner, ProducerContext,
 };
 use rdkafka::util::{IntoOpaque, Timeout};
-use throughline_core::BoundarySpan;
 
-use super::context::{Queued, TracedProducerContext};
+use super::context::{Queued, TracedProducerContext, told_all};
 use super::methods::producer_methods;
-use super::span::{Outgoing, Sending, refused, start, withdraw};
+use super::span::{Outgoing, Sending, start, withdraw};
 use crate::settings::Settings;
 
 /// A record with another opaque, and the one that it had.
@@ -58,23 +57,12 @@ where
                 opaque
             });
             if let Some(span) = ended {
-                give_up(settings, span, is_injected, &error, &mut record.headers);
+                let sending = Sending { span, is_injected };
+                withdraw(settings, sending, &error, &mut record.headers);
             }
             (error, record)
         },
     )
-}
-
-#[cold]
-fn give_up(
-    settings: &Settings,
-    mut span: BoundarySpan,
-    is_injected: bool,
-    error: &KafkaError,
-    headers: &mut Option<OwnedHeaders>,
-) {
-    refused(&mut span, error);
-    withdraw(settings, Sending { span, is_injected }, headers);
 }
 
 macro_rules! callback_producer {
@@ -106,7 +94,7 @@ macro_rules! callback_producer {
             Part: Partitioner $(+ $bound)* + 'static,
         {
             fn from_config_and_context(config: &ClientConfig, context: C) -> KafkaResult<Self> {
-                let mut config = config.clone();
+                let mut config = told_all(config);
                 if config.get("partitioner").is_none() && context.get_custom_partitioner().is_some() {
                     // The default. Without any setting of topics rdkafka 0.39 hands a null pointer
                     // to librdkafka, to write the user's partitioner to.
@@ -114,7 +102,7 @@ macro_rules! callback_producer {
                 }
                 let config = &config;
                 let producer = config.create_with_context(TracedProducerContext::new(context))?;
-                let (producer, settings) = (Arc::new(producer), Arc::new(Settings::of(config)));
+                let (producer, settings) = (Arc::new(producer), Arc::new(Settings::of_producer(config)));
                 Ok($name { producer, settings })
             }
         }
@@ -190,7 +178,8 @@ callback_producer! {
     /// ```
     ///
     /// Each send has a span of kind PRODUCER, and that span's context is in the record's headers. The
-    /// span ends when the broker has answered and somebody polls.
+    /// span ends when the broker has answered and somebody polls. For that
+    /// `delivery.report.only.error` is set to `false`, whatever the configuration says.
     ///
     /// # Creation contexts
     ///

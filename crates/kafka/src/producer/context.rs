@@ -5,18 +5,25 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use rdkafka::ClientContext;
-use rdkafka::Statistics;
 use rdkafka::client::OAuthToken;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::KafkaError;
 use rdkafka::message::{DeliveryResult, Message as _};
 use rdkafka::producer::future_producer::{Delivery, OwnedDeliveryResult};
 use rdkafka::producer::{NoCustomPartitioner, Partitioner, ProducerContext};
+use rdkafka::{ClientConfig, ClientContext, Statistics};
 use throughline_core::BoundarySpan;
 use tokio::sync::oneshot;
 
 use super::span::{delivered, refused};
+
+/// The configuration of a producer that hears of every record: without the broker's answer no span
+/// ends, and no send.
+pub(super) fn told_all(config: &ClientConfig) -> ClientConfig {
+    let mut config = config.clone();
+    config.set("delivery.report.only.error", "false");
+    config
+}
 
 /// Stands between librdkafka and the context of a producer: it ends the span of a record when the
 /// broker has answered, whether or not anybody waits for that.

@@ -16,10 +16,10 @@ use rdkafka::{ClientConfig, ClientContext};
 use tokio::sync::oneshot;
 
 use super::TracedContext;
-use super::context::InFlight;
+use super::context::{InFlight, told_all};
 use super::methods::producer_methods;
 use super::record::{Sent, based, detached, is_full, lost, outgoing, taken_apart};
-use super::span::{Forwarded, Sending, refused, start, withdraw};
+use super::span::{Forwarded, Sending, start, withdraw};
 use crate::process::Message;
 use crate::settings::Settings;
 
@@ -65,6 +65,9 @@ const QUEUE_WAIT: Duration = Duration::from_millis(100);
 ///
 /// [`flush`](Self::flush) before the process ends: what is still queued when the last clone is
 /// dropped is purged, and its spans end as errors.
+///
+/// `delivery.report.only.error` is set to `false`, whatever the configuration says: without the
+/// broker's answer no span would end, nor any send.
 pub struct FutureProducer<C: ClientContext + 'static = DefaultClientContext> {
     producer: ThreadedProducer<TracedContext<C>>,
     settings: Arc<Settings>,
@@ -78,8 +81,8 @@ impl FromClientConfig for FutureProducer {
 
 impl<C: ClientContext + 'static> FromClientConfigAndContext<C> for FutureProducer<C> {
     fn from_config_and_context(config: &ClientConfig, context: C) -> KafkaResult<Self> {
-        let producer = config.create_with_context(TracedContext::new(context))?;
-        Ok(FutureProducer { producer, settings: Arc::new(Settings::of(config)) })
+        let producer = told_all(config).create_with_context(TracedContext::new(context))?;
+        Ok(FutureProducer { producer, settings: Arc::new(Settings::of_producer(config)) })
     }
 }
 
@@ -223,9 +226,8 @@ impl<C: ClientContext + 'static> FutureProducer<C> {
         K: ToBytes + ?Sized,
         P: ToBytes + ?Sized,
     {
-        let (mut record, InFlight { mut span, .. }) = taken_apart(record);
-        refused(&mut span, error);
-        withdraw(&self.settings, Sending { span, is_injected }, &mut record.headers);
+        let (mut record, InFlight { span, .. }) = taken_apart(record);
+        withdraw(&self.settings, Sending { span, is_injected }, error, &mut record.headers);
         record
     }
 

@@ -112,13 +112,23 @@ fn inject(
     carrier.into_inner()
 }
 
-/// The record was not queued, and is given back. What was injected goes, so that it isn't taken for
-/// the user's when the record is sent again.
+/// The record was not queued, and is given back: nothing was sent. What was injected goes, so that it
+/// isn't taken for the user's when the record is sent again.
 #[cold]
-pub(super) fn withdraw(settings: &Settings, sending: Sending, headers: &mut Option<OwnedHeaders>) {
-    if sending.is_injected {
+pub(super) fn withdraw(
+    settings: &Settings,
+    sending: Sending,
+    error: &KafkaError,
+    headers: &mut Option<OwnedHeaders>,
+) {
+    let Sending { mut span, is_injected } = sending;
+    if let Some(measure) = span.measure() {
+        measure.messages(0);
+    }
+    refused(&mut span, error);
+    if is_injected {
         let mut carrier = RecordHeaders::new(headers.take());
-        settings.config.inject_as(sending.span.context(), &mut carrier, Propagate::Nothing);
+        settings.config.inject_as(span.context(), &mut carrier, Propagate::Nothing);
         *headers = carrier.into_inner();
     }
 }

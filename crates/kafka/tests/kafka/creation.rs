@@ -7,8 +7,8 @@ use opentelemetry::trace::{FutureExt as _, TraceContextExt};
 use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::FutureRecord;
-use throughline_core::{Config, End};
-use throughline_kafka::FutureProducer;
+use throughline_core::{Config, End, Trust};
+use throughline_kafka::{FutureProducer, Message};
 
 use crate::common::{PATIENCE, Rig, soon};
 
@@ -92,11 +92,7 @@ async fn what_a_record_came_with_is_no_creation_context_of_another() {
     let consumer = rig.consumer();
     let delivery = soon("a record", consumer.recv()).await.expect("no error").expect("open");
     let processed = delivery.process(async |message| {
-        let mut copied = OwnedHeaders::new();
-        for header in message.headers().iter() {
-            copied = throughline_kafka::append_header(copied, header.key, header.value);
-        }
-        let record = FutureRecord::<str, str>::to(&onward).payload("on").headers(copied);
+        let record = FutureRecord::<str, str>::to(&onward).payload("on").headers(copied(message));
         producer.send(record, PATIENCE).await.map_err(|(error, _)| error)
     });
     processed.await.expect("the broker takes it");
@@ -106,6 +102,44 @@ async fn what_a_record_came_with_is_no_creation_context_of_another() {
           PRODUCER send orders.onward
         ",
     );
+}
+
+fn copied(message: Message<'_>) -> OwnedHeaders {
+    message.headers().iter().fold(OwnedHeaders::new(), |copied, header| {
+        throughline_kafka::append_header(copied, header.key, header.value)
+    })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nor_is_what_the_records_of_a_batch_came_with_or_a_stranger_sent() {
+    let rig = Rig::new(1).await;
+    let producer = rig.producer();
+    for _ in 0..2 {
+        producer.send(record(&rig, headers()), PATIENCE).await.expect("the broker takes it");
+    }
+    rig.recorder.clear();
+    let onward = format!("{}.onward", rig.topic());
+    rig.create_topic(&onward, 1).await;
+    let send = async |message: Message<'_>| {
+        let record = FutureRecord::<str, str>::to(&onward).payload("on").headers(copied(message));
+        producer.send(record, PATIENCE).await.map_err(|(error, _)| error)
+    };
+    let consumer = rig.consumer().trust(Trust::Ignore);
+    let delivery = soon("a record", consumer.recv()).await.expect("no error").expect("open");
+    delivery.process(async |message| send(message).await).await.expect("the broker takes it");
+    let batch = soon("a batch", consumer.recv_batch(1, PATIENCE)).await.expect("no error");
+    let processed = batch.expect("open").process_batch(async |messages| send(messages[0]).await);
+    processed.await.expect("the broker takes it");
+    rig.assert_tree(
+        "
+        CONSUMER process orders
+          PRODUCER send orders.onward
+        CONSUMER process orders
+          PRODUCER send orders.onward
+        ",
+    );
+    let traces = rig.recorder.spans().into_iter().map(|span| span.trace_id.to_string());
+    assert!(traces.into_iter().all(|trace| trace != TRACE), "the stranger is let in");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,6 +1,8 @@
 //! Records that nobody of ours has written.
 #![expect(clippy::disallowed_methods, reason = "records as strangers send them")]
 
+use std::time::Duration;
+
 use opentelemetry::trace::TraceId;
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{FutureProducer, FutureRecord};
@@ -74,6 +76,21 @@ async fn hostile_records_are_delivered_and_their_trace_restarts_where_it_must() 
         assert_eq!(parent.is_some(), goes_on, "{what}");
     }
     rig.recorder.assert_all_ended();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_break_is_told_once_however_often_the_record_is_tried() {
+    let rig = Rig::new(1).await;
+    let raw: FutureProducer = rig.client_config().create().expect("a raw producer");
+    let record = FutureRecord::<(), str>::to(rig.topic()).payload("by hand");
+    raw.send(record, PATIENCE).await.expect("sent");
+    let runner = rig.consumer().expect_parent(true).runner();
+    let run = runner.retry(3, Duration::from_millis(1)).run(|_| async { Err::<(), _>("no") });
+    soon("the end of the runner", run).await.expect_err("it has failed");
+    let spans = rig.recorder.spans();
+    let mark = "throughline.parent.expected";
+    let marked = spans.iter().filter(|span| span.attributes.get(mark).is_some()).count();
+    assert_eq!((spans.len(), marked), (3, 1));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -5,8 +5,10 @@ use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::{ClientContext, Offset, TopicPartitionList};
-use throughline_kafka::{Hooks, Rebalance, StreamConsumer, TopicPartition};
+use throughline_kafka::{DeadLetter, Hooks, OnFailure, Rebalance, StreamConsumer, TopicPartition};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::common::{PATIENCE, Rig, soon, text};
 
@@ -86,9 +88,19 @@ async fn a_handler_longer_than_the_poll_interval_keeps_the_membership() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn handlers_of_a_runner_longer_than_the_poll_interval_keep_the_membership() {
+    handlers_longer_than_the_poll_interval("true").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn so_do_those_of_a_runner_that_commits() {
+    handlers_longer_than_the_poll_interval("false").await;
+}
+
+async fn handlers_longer_than_the_poll_interval(auto_commit: &str) {
     let rig = Rig::new(1).await;
     let producer = rig.producer();
     let (told, mut config) = (Told::default(), rig.config());
+    config.set("enable.auto.commit", auto_commit);
     config.set("max.poll.interval.ms", INTERVAL.as_millis().to_string());
     let consumer: StreamConsumer<Told> =
         config.create_with_context(told.clone()).expect("a consumer");
@@ -117,6 +129,104 @@ async fn handlers_of_a_runner_longer_than_the_poll_interval_keep_the_membership(
     soon("the end of the runner", run).await.expect("it was closed");
     assert_eq!(*seen.lock().expect("a lock"), ["0", "1", "2"]);
     assert_eq!(told.0.assigned.lock().expect("a lock").len(), 1, "it joined once");
+    assert_eq!(committed(&rig), Offset::Offset(3));
+}
+
+/// What the group has committed of the first partition.
+fn committed(rig: &Rig) -> Offset {
+    let asks: BaseConsumer = rig.config().create().expect("a consumer");
+    let mut asked = TopicPartitionList::new();
+    asked.add_partition(rig.topic(), 0);
+    asks.committed_offsets(asked, PATIENCE).expect("an answer").elements()[0].offset()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_batch_longer_than_the_poll_interval_keeps_the_membership() {
+    let rig = Rig::new(1).await;
+    let (told, mut config) = (Told::default(), rig.config());
+    config.set("enable.auto.commit", "false");
+    config.set("max.poll.interval.ms", INTERVAL.as_millis().to_string());
+    let consumer: StreamConsumer<Told> =
+        config.create_with_context(told.clone()).expect("a consumer");
+    consumer.subscribe(&[rig.topic()]).expect("a subscription");
+    rig.send(&rig.producer(), 0, "long").await;
+    let closer = consumer.closer();
+    let run = consumer.batch_runner(10, Duration::from_millis(10)).run(move |_| {
+        let closer = closer.clone();
+        async move {
+            tokio::time::sleep(INTERVAL * INTERVALS).await;
+            closer.close();
+            Ok::<_, String>(())
+        }
+    });
+    soon("the end of the runner", run).await.expect("it was closed");
+    assert_eq!(told.0.assigned.lock().expect("a lock").len(), 1, "it joined once");
+    assert_eq!(committed(&rig), Offset::Offset(1));
+}
+
+/// Tells which partitions have left.
+#[derive(Clone)]
+struct Left(Arc<watch::Sender<Vec<i32>>>);
+
+impl ClientContext for Left {}
+
+impl Hooks for Left {
+    fn post_rebalance(&self, rebalance: &Rebalance<'_>) {
+        if let Rebalance::Revoke(partitions) = rebalance {
+            self.0.send_modify(|left| left.extend(partitions.iter().map(|place| place.partition)));
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_fails_after_its_partition_has_left_is_somebody_elses() {
+    let rig = Rig::new(2).await;
+    let producer = rig.producer();
+    let dead = format!("{}.dead", rig.topic());
+    rig.create_topic(&dead, 1).await;
+    let left = Left(Arc::new(watch::Sender::new(Vec::new())));
+    let consumer: StreamConsumer<Left> =
+        rig.config().create_with_context(left.clone()).expect("a consumer");
+    consumer.subscribe(&[rig.topic()]).expect("a subscription");
+    for partition in 0..2 {
+        rig.send(&producer, partition, "fenced").await;
+    }
+    let (began, mut begun) = mpsc::unbounded_channel();
+    let (stop, stopped) = oneshot::channel::<()>();
+    let letter = DeadLetter::new(rig.producer(), &*dead);
+    let running = tokio::spawn(
+        consumer
+            .runner()
+            .concurrency(2)
+            .on_failure(OnFailure::DeadLetter(letter))
+            .with_graceful_shutdown(async { stopped.await.unwrap_or_default() })
+            .run({
+                let left = left.clone();
+                move |message| {
+                    let (mut left, began) = (left.0.subscribe(), began.clone());
+                    async move {
+                        began.send(message.partition()).expect("the test is there");
+                        let left = left.wait_for(|left| !left.is_empty()).await.expect("hooks");
+                        // Whoever has lost the partition can't write any more.
+                        match left.contains(&message.partition()) {
+                            true => Err("fenced"),
+                            false => Ok(()),
+                        }
+                    }
+                }
+            }),
+    );
+    for _ in 0..2 {
+        soon("a handler", begun.recv()).await.expect("it is running");
+    }
+    let other = rig.consumer();
+    let again = soon("the record", other.recv()).await.expect("no error").expect("open");
+    assert!(left.0.borrow().contains(&again.partition()));
+    again.process(async |_| Ok::<_, String>(())).await.expect("it succeeds");
+    stop.send(()).expect("it is running");
+    soon("the end of the runner", running).await.expect("no panic").expect("no failure of ours");
+    let sent = rig.recorder.spans().into_iter().filter(|span| span.name.ends_with(".dead"));
+    assert_eq!(sent.count(), 0, "a dead letter was sent");
 }
 
 #[tokio::test(flavor = "multi_thread")]

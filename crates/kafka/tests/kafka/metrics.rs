@@ -89,12 +89,14 @@ async fn every_record_is_measured_sampled_or_not() {
         assert_eq!(
             measured.of(OPERATIONS),
             [
-                format!("{group} {topic} operation.name=commit system.name=kafka: 1"),
-                format!("{topic} operation.name=send system.name=kafka: 1"),
+                format!(
+                    "{group} {topic} operation.name=commit operation.type=settle system.name=kafka: 1"
+                ),
+                format!("{topic} operation.name=send operation.type=send system.name=kafka: 1"),
             ],
             "{kind}"
         );
-        let once = format!("{topic} operation.name=send system.name=kafka: 1");
+        let once = format!("{topic} operation.name=send operation.type=send system.name=kafka: 1");
         assert_eq!(measured.of(SENT), [once], "{kind}");
         let processed = format!("{group} {topic} operation.name=process system.name=kafka: 1");
         assert_eq!(measured.of(PROCESSING), [&*processed], "{kind}");
@@ -140,6 +142,38 @@ async fn a_record_is_consumed_once_however_often_it_is_tried() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_producer_is_of_no_group_though_its_configuration_names_one() {
+    let measured = Measured::new(Recorder::new()).await;
+    let config = measured.rig.config();
+    let producer: FutureProducer = config.create().expect("a producer");
+    let producer = producer
+        .with_tracer_provider(&measured.recorder.provider())
+        .with_meter_provider(&measured.kept);
+    measured.rig.send(&producer, 0, "a").await;
+    let told = [measured.of(OPERATIONS), measured.of(SENT)].concat();
+    assert!(told.len() == 2 && told.iter().all(|line| !line.contains("group")), "{told:?}");
+    let spans = measured.recorder.spans();
+    assert!(spans[0].attributes.get("messaging.consumer.group.name").is_none());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_has_no_room_in_the_queue_is_not_counted_as_sent() {
+    let rig = Rig::embedded(1);
+    let measured = Measured { rig, kept: Measurements::new(), recorder: Recorder::new() };
+    let mut config = measured.rig.client_config();
+    // None leaves before the end of the test.
+    config.set("queue.buffering.max.messages", "1").set("linger.ms", "10000");
+    let producer: FutureProducer = config.create().expect("a producer");
+    let producer = producer.with_meter_provider(&measured.kept);
+    let record = || FutureRecord::<str, str>::to(measured.rig.topic()).payload("a");
+    let _first = producer.send_result(record()).map_err(|(error, _)| error).expect("room");
+    producer.send(record(), Duration::ZERO).await.expect_err("no room");
+    let refused = measured.of(OPERATIONS);
+    assert!(refused.len() == 1 && refused[0].contains("error.type=QueueFull"), "{refused:?}");
+    assert_eq!(measured.of(SENT), [""; 0]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_send_that_is_refused_is_measured_as_that() {
     let rig = Rig::embedded(1);
     let refuses = Some(RDKafkaErrorCode::TopicAuthorizationFailed);
@@ -148,7 +182,8 @@ async fn a_send_that_is_refused_is_measured_as_that() {
     let producer = measured.producer();
     let record = FutureRecord::<str, str>::to(measured.rig.topic()).payload("a");
     producer.send(record, PATIENCE).await.expect_err("it is refused");
-    let refused = "destination.name=orders operation.name=send system.name=kafka: 1";
+    let refused =
+        "destination.name=orders operation.name=send operation.type=send system.name=kafka: 1";
     for name in [OPERATIONS, SENT] {
         let lines = measured.of(name);
         let [line] = &lines[..] else { panic!("{lines:?}") };

@@ -174,6 +174,7 @@ async fn a_dead_letter_that_is_refused_stops_and_acknowledges_nothing() {
     };
     assert_eq!((failed.partition(), failed.offset()), (0, 0));
     let reason = failed.reason().to_string();
+    assert!(reason.contains("its handler panicked"), "{reason}");
     assert!(reason.contains(&dead) && reason.contains("authorization"), "{reason}");
     rig.assert_tree(
         "

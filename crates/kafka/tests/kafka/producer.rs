@@ -28,6 +28,17 @@ async fn a_send_that_nobody_waits_for_ends_by_the_answer() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_send_is_answered_though_only_errors_were_to_be_reported() {
+    let rig = Rig::new(1).await;
+    let mut config = rig.client_config();
+    config.set("delivery.report.only.error", "true");
+    let producer: FutureProducer = config.create().expect("a producer");
+    let producer = producer.with_tracer_provider(&rig.recorder.provider());
+    soon("an answer", producer.send(record(&rig), PATIENCE)).await.expect("the broker takes it");
+    rig.assert_tree("PRODUCER send orders");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_send_that_is_refused_is_an_error_and_gives_the_record_back() {
     let rig = Rig::embedded(1);
     let refuses = Some(RDKafkaErrorCode::TopicAuthorizationFailed);

@@ -145,7 +145,7 @@ impl Intercept for Interceptor {
         cfg: &mut ConfigBag,
     ) -> Result<(), BoxError> {
         // Another one, before this, has seen it.
-        if cfg.load::<InFlight>().is_some() {
+        if cfg.interceptor_state().load::<InFlight>().is_some() {
             return Ok(());
         }
         let input = context.input_mut();
@@ -169,6 +169,7 @@ impl Intercept for Interceptor {
         cfg: &mut ConfigBag,
     ) -> Result<(), BoxError> {
         let call = cfg
+            .interceptor_state()
             .load::<InFlight>()
             .and_then(|InFlight(call)| call.lock().unwrap_or_else(PoisonError::into_inner).take());
         match call {

@@ -18,4 +18,6 @@ pub use delivery::Delivery;
 pub use interceptor::Interceptor;
 pub use message::{Message, OwnedMessage};
 
-pub(crate) use delivery::{Handled, tell_failure};
+pub(crate) use delivery::Handled;
+#[cfg(feature = "lambda")]
+pub(crate) use delivery::tell_failure;

@@ -68,6 +68,7 @@ impl Receiving {
             let mut span = self.place.describe(RECEIVE, RECEIVE);
             span.set(semconv::MESSAGING_BATCH_MESSAGE_COUNT, count(messages.len()));
             if settings.config.trusts() != Trust::Ignore {
+                span.reserve_links(messages.len());
                 for message in messages {
                     link(settings, &mut span, message);
                 }

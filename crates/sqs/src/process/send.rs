@@ -61,8 +61,8 @@ pub(super) fn start(settings: &Settings, input: &mut Input, cfg: &ConfigBag) -> 
     }
     let input = input.downcast_mut::<SendMessageBatchInput>()?;
     let place = Place::queue(input.queue_url.as_deref(), cfg);
-    let entries = input.entries.iter_mut().flatten();
-    let entries = entries.map(|entry| Entry {
+    let entries = input.entries.as_deref_mut().unwrap_or_default();
+    let entries = entries.iter_mut().map(|entry| Entry {
         id: &entry.id,
         size: size_of(entry.message_body.len(), entry.message_attributes.as_ref()),
         message: Outgoing {
@@ -135,29 +135,40 @@ impl Sending {
                 no_room::tell(place);
             }
         };
-        let (mut links, mut created, mut rest) = (Vec::new(), Vec::new(), Vec::new());
+        let mut links = Vec::with_capacity(messages);
+        let (mut created, mut rest) = (Vec::new(), Vec::new());
+        // Whoever relays what others have created, of any number of traces, is in none of them.
+        let mut relays = messages > 0;
         for mut entry in entries {
             if let Some(creation) = entry.message.creation(settings) {
                 links.push(creation.span().span_context().clone());
-            } else if settings.create_spans {
+                continue;
+            }
+            relays = false;
+            if settings.create_spans {
                 let describe = || place.describe(CREATE, CREATE);
                 let span = settings.config.send(SpanKind::Producer, describe);
                 put(&mut entry, span.context());
-                links.push(span.context().span().span_context().clone());
-                created.push((entry.id.to_owned(), span));
+                // Where none was started there is none to link to, and none to end.
+                if !span.is_carried() {
+                    links.push(span.context().span().span_context().clone());
+                }
+                if span.is_recording() {
+                    created.reserve(messages - created.len());
+                    created.push((entry.id.to_owned(), span));
+                }
             } else {
                 rest.push(entry);
             }
         }
         let kind = if rest.is_empty() { SpanKind::Client } else { SpanKind::Producer };
-        // Whoever relays what others have created, of any number of traces, is in none of them.
-        let relays = created.is_empty() && rest.is_empty() && !links.is_empty();
         let mut span = settings.config.send(kind, || {
             let mut span = place.describe(SEND, SEND);
             span.set(semconv::MESSAGING_BATCH_MESSAGE_COUNT, count(messages));
             if relays && !Context::map_current(|current| current.span().span_context().is_valid()) {
                 span.set(semconv::THROUGHLINE_ROOT, SEND);
             }
+            span.reserve_links(links.len());
             links.into_iter().filter(SpanContext::is_valid).for_each(|it| span.link(it));
             span
         });

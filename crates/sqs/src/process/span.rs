@@ -1,12 +1,13 @@
 //! What a span of SQS is started with.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use aws_sdk_sqs::config::ConfigBag;
 use aws_smithy_runtime_api::client::endpoint::EndpointResolverParams;
 use aws_smithy_types::endpoint::Endpoint;
 use opentelemetry::Value;
-use throughline_core::http::{Host, host, shared_str};
+use throughline_core::http::{Host, origin, redact_url, shared_str};
 use throughline_core::messaging::{self, Destination, destination, set_system};
 use throughline_core::metrics::{Measure, Operation};
 use throughline_core::{Config, Description, semconv};
@@ -38,14 +39,14 @@ impl Place {
         let params =
             params.and_then(|params| params.get::<aws_sdk_sqs::config::endpoint::Params>());
         // Calls go there, whatever host the URL names.
-        let server = params.and_then(|params| params.endpoint()).or(url).and_then(server);
-        let id = url.map(shared);
+        let server = params.and_then(|params| params.endpoint()).or(url).and_then(origin);
+        let id = url.map(|url| shared(&shown(url)));
         Place { system: SQS, key: Some(semconv::AWS_SQS_QUEUE_URL), id, server }
     }
 
     /// The queue of this URL, whoever calls it.
     pub(super) fn of_url(url: &str) -> Self {
-        let (id, server) = (Some(shared(url)), server(url));
+        let (id, server) = (Some(shared(&shown(url))), origin(url));
         Place { system: SQS, key: Some(semconv::AWS_SQS_QUEUE_URL), id, server }
     }
 
@@ -72,7 +73,7 @@ impl Place {
         let params = cfg.load::<EndpointResolverParams>();
         let params =
             params.and_then(|params| params.get::<aws_sdk_sns::config::endpoint::Params>());
-        let server = params.and_then(|params| params.endpoint()).and_then(server);
+        let server = params.and_then(|params| params.endpoint()).and_then(origin);
         let key = Some(semconv::AWS_SNS_TOPIC_ARN);
         Place { system: "aws.sns", key, id: Some(shared(arn)), server }
     }
@@ -85,7 +86,8 @@ impl Place {
     /// The name at the end of the URL or the ARN.
     pub(super) fn name(&self) -> Option<&str> {
         let id = self.id.as_deref()?.trim_end_matches('/');
-        let name = id.rsplit(['/', ':']).next()?;
+        let before = id.bytes().rposition(|byte| matches!(byte, b'/' | b':'));
+        let name = &id[before.map_or(0, |place| place + 1)..];
         (!name.is_empty()).then_some(name)
     }
 
@@ -131,26 +133,21 @@ impl Place {
     }
 }
 
+/// The URL of a queue without what it needn't have and nobody may read: a user, a password, a query.
+fn shown(url: &str) -> Cow<'_, str> {
+    if !url.bytes().any(|byte| matches!(byte, b'@' | b'?' | b'#')) {
+        return Cow::Borrowed(url);
+    }
+    redact_url(url.split(['?', '#']).next().unwrap_or_default())
+}
+
 fn shared(text: &str) -> Arc<str> {
     shared_str(text.as_bytes()).unwrap_or_else(|| Arc::from(text))
 }
 
 /// Where a call went, once it did.
 pub(super) fn called(cfg: &ConfigBag) -> Option<Host> {
-    server(cfg.load::<Endpoint>()?.url())
-}
-
-/// The host and port of a URL.
-fn server(url: &str) -> Option<Host> {
-    let (scheme, rest) = url.split_once("://")?;
-    let authority = rest.split(['/', '?', '#']).next()?;
-    let found = host(authority.as_bytes())?;
-    let default = match scheme {
-        "https" => Some(443),
-        "http" => Some(80),
-        _ => None,
-    };
-    Some(Host { port: found.port.or(default), ..found })
+    origin(cfg.load::<Endpoint>()?.url())
 }
 
 /// How many messages a call takes along.

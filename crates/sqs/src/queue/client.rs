@@ -80,7 +80,7 @@ pub struct Queue {
 impl fmt::Debug for Queue {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Queue")
-            .field("url", &self.url)
+            .field("url", &self.shown())
             .field("wait_time", &self.wait_time)
             .field("visibility_timeout", &self.visibility)
             .field("max_messages", &self.most())
@@ -190,7 +190,12 @@ impl Queue {
     }
 
     pub(super) fn is_fifo(&self) -> bool {
-        self.url.trim_end_matches('/').ends_with(".fifo")
+        self.shown().trim_end_matches('/').ends_with(".fifo")
+    }
+
+    /// Its URL, as errors and lines show it.
+    pub(super) fn shown(&self) -> &str {
+        self.deliveries.queue()
     }
 
     pub(super) async fn receive_up_to(&self, most: usize) -> Result<Vec<Delivery>, Error> {
@@ -209,7 +214,7 @@ impl Queue {
             }
         }
         let poll = Poll::start(self, opened, most.clamp(1, self.most()));
-        let stopped = || Err(Error::Stopped { queue: Arc::clone(&self.url) });
+        let stopped = || Err(Error::Stopped { queue: self.shown().into() });
         self.left.wait(poll).await.unwrap_or_else(stopped)
     }
 

@@ -39,7 +39,7 @@ pub(super) async fn drained(
             queue.leave_nothing().await;
         };
         if timeout(queue.wait_time + MORE, all).await.is_err() {
-            let queue = queue.url();
+            let queue = queue.shown();
             tracing::warn!(
                 queue,
                 "a receive didn't end in time: what it brings comes after its visibility timeout, \
@@ -52,7 +52,7 @@ pub(super) async fn drained(
 
 /// Cancels what runs, and gives it back.
 async fn cut_short(queue: &Queue, mut tasks: JoinSet<(Lane, Handled)>) {
-    let (running, url) = (tasks.len(), queue.url());
+    let (running, url) = (tasks.len(), queue.shown());
     if running == 0 {
         return;
     }

@@ -87,7 +87,7 @@ impl Keeper {
         #[expect(clippy::disallowed_methods, reason = "it works for messages of any trace")]
         let _thread = thread::Builder::new().name("throughline-sqs".to_owned()).spawn(run)?;
         Ok(Arc::new(Keeper {
-            queue: Arc::clone(&queue.url),
+            queue: queue.shown().into(),
             orders,
             next: AtomicU64::new(0),
             draining: AtomicBool::new(false),

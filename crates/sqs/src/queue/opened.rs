@@ -28,7 +28,7 @@ impl Opened {
         let keeping = config.to_builder().timeout_config(of_keeping(queue)).build();
         let keeping = Client::from_conf(keeping);
         let keeper = Keeper::start(keeping, queue)
-            .map_err(|source| Error::Thread { queue: Arc::clone(&queue.url), source })?;
+            .map_err(|source| Error::Thread { queue: queue.shown().into(), source })?;
         let polling = config.to_builder().timeout_config(of_polling(queue)).build();
         Ok(Opened { client: Client::from_conf(polling), keeper })
     }

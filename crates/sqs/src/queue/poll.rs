@@ -23,17 +23,18 @@ pub(super) struct Poll(JoinHandle<Received>);
 impl Poll {
     pub(super) fn start(queue: &Queue, opened: Opened, most: usize) -> Self {
         let Opened { client, keeper } = opened;
-        let (url, deliveries) = (Arc::clone(&queue.url), queue.deliveries.clone());
+        let deliveries = queue.deliveries.clone();
         let request = client
             .receive_message()
-            .queue_url(&*url)
+            .queue_url(&*queue.url)
             .max_number_of_messages(i32::try_from(most).unwrap_or(1))
             .wait_time_seconds(seconds(queue.wait_time))
             .visibility_timeout(seconds(queue.visibility))
             .message_system_attribute_names(MessageSystemAttributeName::All)
             .message_attribute_names("All");
         let poll = async move {
-            let output = request.send().await.map_err(|source| failed(url, source))?;
+            let output =
+                request.send().await.map_err(|source| failed(deliveries.queue(), source))?;
             let messages = output.messages.unwrap_or_default().into_iter();
             Ok(messages.filter_map(|it| take(it, &deliveries, &keeper)).collect())
         };
@@ -103,7 +104,8 @@ fn take(
     Some(Delivery::new(deliveries.clone(), message, Some(lease)))
 }
 
-fn failed(queue: Arc<str>, source: SdkError<ReceiveMessageError>) -> Error {
+fn failed(queue: &str, source: SdkError<ReceiveMessageError>) -> Error {
+    let queue = queue.into();
     let source = Box::new(source);
     let code = source.code();
     if code.is_some_and(calls::is_gone) {

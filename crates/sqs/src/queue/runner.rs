@@ -159,7 +159,7 @@ impl Runner {
                             let pause = pause_after(failures);
                             failures += 1;
                             resume = Instant::now() + pause;
-                            let (error, queue) = (error_chain(&error), queue.url());
+                            let (error, queue) = (error_chain(&error), queue.shown());
                             tracing::warn!(queue, error, ?pause, "nothing was received");
                         }
                         Err(error) => break Err(error),

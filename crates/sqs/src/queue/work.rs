@@ -61,6 +61,8 @@ struct Flush {
 
 pub(super) struct Work {
     client: Client,
+    url: Arc<str>,
+    /// Its URL, as lines show it.
     pub(super) queue: Arc<str>,
     visibility: i32,
     /// How long what is settled waits for company: not at all where the next of its group waits, too.
@@ -83,7 +85,8 @@ impl Work {
     pub(super) fn new(client: Client, queue: &Queue, denied: Arc<Denied>) -> Self {
         Work {
             client,
-            queue: Arc::clone(&queue.url),
+            url: Arc::clone(&queue.url),
+            queue: queue.shown().into(),
             visibility: seconds(queue.visibility),
             linger: if queue.is_fifo() { Duration::ZERO } else { LINGER },
             // Two may fail, and the third is still in time.
@@ -190,7 +193,7 @@ impl Work {
         let hurry = self.is_closing || !self.flushes.is_empty();
         for batch in ready(&mut self.deletes, now, hurry) {
             let entries = self.entries(&batch);
-            let work = calls::delete(self.client.clone(), self.queue.to_string(), entries);
+            let work = calls::delete(self.client.clone(), self.url.to_string(), entries);
             self.call(Kind::Delete, batch, work);
         }
         for batch in ready(&mut self.changes, now, hurry) {
@@ -203,7 +206,7 @@ impl Work {
                 (entry, seconds)
             });
             let entries = entries.collect();
-            let work = calls::change(self.client.clone(), self.queue.to_string(), entries);
+            let work = calls::change(self.client.clone(), self.url.to_string(), entries);
             self.call(Kind::Change, batch, work);
         }
         if now >= self.next_beat {
@@ -232,7 +235,7 @@ impl Work {
         for batch in due.chunks(BATCH) {
             let entries = self.entries(batch).into_iter();
             let entries = entries.map(|entry| (entry, self.visibility)).collect();
-            let work = calls::change(self.client.clone(), self.queue.to_string(), entries);
+            let work = calls::change(self.client.clone(), self.url.to_string(), entries);
             self.call(Kind::Beat, batch.to_vec(), work);
         }
     }

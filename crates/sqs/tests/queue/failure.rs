@@ -169,3 +169,19 @@ async fn timeouts_of_the_client_do_not_break_off_polls() {
         assert!(received.is_empty());
     }
 }
+
+/// What a URL needn't have is used as it is, and shown nowhere.
+#[tokio::test]
+async fn secrets_in_the_url_of_a_queue_are_not_told() {
+    let rig = Rig::embedded();
+    let url = rig.sqs().queue_url("nowhere").replace("http://", "http://me:secret@");
+    let queue = rig.read(&format!("{url}?key=secret#secret"));
+    let error = queue.receive().await.expect_err("there is no such queue");
+    let told = format!("{queue:?} {error}");
+    assert!(matches!(error, Error::QueueDoesNotExist { .. }), "{told}");
+    assert!(told.contains("REDACTED@127.0.0.1") && !told.contains("secret"), "{told}");
+    let spans = rig.recorder.spans();
+    let names: Vec<_> = spans.iter().map(|span| span.name.as_str()).collect();
+    assert_eq!(names, ["receive nowhere"]);
+    assert!(!format!("{spans:?}").contains("secret"), "{spans:?}");
+}

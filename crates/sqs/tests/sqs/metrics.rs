@@ -20,9 +20,13 @@ async fn measured(rig: &mut Rig) -> Measurements {
 /// One that was measured of a call to `orders`, so often.
 fn labels(rig: &Rig, operation: &str, error: Option<&str>, count: u64) -> String {
     let error = error.map_or_else(String::new, |it| format!("error.type={it} "));
+    let kind = match operation {
+        "send" | "receive" => operation,
+        _ => "settle",
+    };
     format!(
         "{error}messaging.destination.name=orders messaging.operation.name={operation} \
-         messaging.system.name=aws.sqs server.address=127.0.0.1 server.port={}: {count}",
+         messaging.operation.type={kind} messaging.system.name=aws.sqs server.address=127.0.0.1 server.port={}: {count}",
         rig.stub.port()
     )
 }

@@ -27,7 +27,8 @@ pub(crate) use watch::Watch;
 /// would only see the sampled ones. What is a root by right is judged by
 /// [`throughline_core::root`], as in the verdict over received spans: requests and records that
 /// came in, where no parent was expected; declared roots; the receiving and settling of messages.
-/// Every other root has lost its context on the way, to a spawned task, a thread, a raw client.
+/// Every other root has lost its context on the way, to a spawned task, a thread, a raw client. So has
+/// a message that is linked to its sender in the midst of another trace, where one was expected.
 ///
 /// [`init`](crate::init()) puts it in place. For a provider of one's own:
 ///
@@ -77,6 +78,21 @@ impl LineageGuard {
     }
 }
 
+impl LineageGuard {
+    /// A batch, or a message that is linked to its sender, stands in the midst of another trace: one
+    /// whose sender is missing has lost him there.
+    #[cold]
+    fn look_for_sender(&self, trace: TraceId, name: &str, attributes: &[KeyValue]) {
+        let pairs = attributes.iter();
+        let pairs = pairs.map(|pair| (pair.key.as_str(), Attribute::from(&pair.value)));
+        let facts = Facts::new(Kind::Consumer, pairs);
+        if facts.lacks_sender() {
+            // It is no root, of which details would come.
+            self.watch.orphan(name, facts.class(), trace, false);
+        }
+    }
+}
+
 impl fmt::Debug for LineageGuard {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("LineageGuard").field("inner", &self.inner).finish_non_exhaustive()
@@ -95,6 +111,9 @@ impl ShouldSample for LineageGuard {
     ) -> SamplingResult {
         let ask = || self.inner.should_sample(parent, trace_id, name, kind, attributes, links);
         if parent.is_some_and(|parent| parent.span().span_context().is_valid()) {
+            if *kind == SpanKind::Consumer {
+                self.look_for_sender(trace_id, name, attributes);
+            }
             return ask();
         }
         let declared = parent.and_then(Declared::of);

@@ -9,6 +9,7 @@
 
 mod cancelled;
 mod plan;
+mod sqs;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -88,7 +89,7 @@ fn provider(decision: Decision) -> (SdkTracerProvider, Ended) {
 
 /// Runs `requests(n)` on this thread, and gives back what it allocated after it got warm.
 fn count(requests: impl AsyncFn(u64)) -> u64 {
-    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
     runtime.block_on(requests(WARM_UP));
     let AllocationInfo { count_total, .. } =
         allocation_counter::measure(|| runtime.block_on(requests(REQUESTS)));
@@ -181,21 +182,21 @@ impl Middleware for Canned {
     }
 }
 
-fn call(client: &ClientWithMiddleware, decision: Decision) -> u64 {
+/// What is current where a message is sent.
+fn parent(decision: Decision) -> Context {
     let flags = match decision {
-        Decision::Sampled => Some(TraceFlags::SAMPLED),
-        Decision::Unsampled => Some(TraceFlags::NOT_SAMPLED),
-        Decision::Dropped => None,
+        Decision::Sampled => TraceFlags::SAMPLED,
+        Decision::Unsampled => TraceFlags::NOT_SAMPLED,
+        Decision::Dropped => return Context::new(),
     };
-    let mut current = Context::new();
-    if let Some(flags) = flags {
-        let trace_id = TraceId::from_hex(TRACE_ID).unwrap();
-        let span_id = SpanId::from_hex(PARENT_ID).unwrap();
-        let parent = SpanContext::new(trace_id, span_id, flags, true, TraceState::NONE);
-        current = current.with_remote_span_context(parent);
-    }
-    let _current = current.attach();
+    let trace_id = TraceId::from_hex(TRACE_ID).unwrap();
+    let span_id = SpanId::from_hex(PARENT_ID).unwrap();
+    let parent = SpanContext::new(trace_id, span_id, flags, true, TraceState::NONE);
+    Context::new().with_remote_span_context(parent)
+}
 
+fn call(client: &ClientWithMiddleware, decision: Decision) -> u64 {
+    let _current = parent(decision).attach();
     let url: reqwest::Url = "http://orders.internal:8080/v1/orders/42?x=1".parse().unwrap();
     count(async |requests| {
         for _ in 0..requests {

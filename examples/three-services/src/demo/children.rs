@@ -12,6 +12,7 @@ use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout, timeout_at};
 
+use crate::access::Access;
 use crate::cli::Leg;
 use crate::error::Error;
 use crate::services::{BROKERS, LISTENING};
@@ -35,8 +36,10 @@ pub(crate) struct Setup<'a> {
     pub(crate) sink: &'a Sink,
     /// Where Kafka is.
     pub(crate) brokers: &'a str,
+    pub(crate) sqs: &'a Access,
     pub(crate) broken: Option<Leg>,
     pub(crate) fail_once: bool,
+    pub(crate) poison: bool,
     pub(crate) show_logs: bool,
 }
 
@@ -70,8 +73,11 @@ impl<'a> Children<'a> {
 
     /// Starts the three, the last one to be called first; the address of the first.
     pub(crate) async fn start(&mut self, port: u16) -> Result<String, Error> {
-        let fail_once: &[_] = if self.setup.fail_once { &["--fail-once"] } else { &[] };
-        let fulfilment = self.start_one("fulfilment", 0, fail_once).await?;
+        let Setup { fail_once, poison, .. } = self.setup;
+        let mut failures = Vec::new();
+        failures.extend(fail_once.then_some("--fail-once"));
+        failures.extend(poison.then_some("--poison"));
+        let fulfilment = self.start_one("fulfilment", 0, &failures).await?;
         let orders = self.start_one("orders", 0, &["--fulfilment", &fulfilment]).await?;
         let gateway = self.start_one("gateway", port, &["--orders", &orders]).await?;
         Ok(gateway)
@@ -101,6 +107,13 @@ impl<'a> Children<'a> {
         }
         command.env("OTEL_SERVICE_NAME", name);
         command.env(BROKERS, self.setup.brokers);
+        // The user's keys, too, are for an SQS of his own.
+        for (variable, value) in self.setup.sqs.variables() {
+            match value {
+                Some(value) => command.env(variable, value),
+                None => command.env_remove(variable),
+            };
+        }
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         // A Ctrl-C is for the demo, which stops them in order.
         command.process_group(0).kill_on_drop(true);
@@ -242,11 +255,17 @@ fn remember(log: &Mutex<VecDeque<String>>, line: String, show: bool) {
         None => line,
         Some("WARN" | "ERROR") => {
             let text = |key: &str| said[key].as_str().unwrap_or_default().to_owned();
-            format!("{} {}: {}", text("service.name"), text("level"), text("message"))
+            let why = said["fields"]["error"].as_str().or(said["fields"]["reason"].as_str());
+            let why = why.map(|why| format!(": {why}")).unwrap_or_default();
+            format!("{} {}: {}{why}", text("service.name"), text("level"), text("message"))
         }
         Some(_) => return,
     };
     let mut log = log.lock().unwrap_or_else(PoisonError::into_inner);
+    // Whoever says the same again and again would have the cause forgotten.
+    if log.contains(&complaint) {
+        return;
+    }
     if log.len() == KEPT_LINES {
         log.pop_front();
     }

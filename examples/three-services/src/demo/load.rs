@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use reqwest::{Response, StatusCode};
 use tokio::task::{JoinError, JoinSet};
+use tokio::time::timeout;
 
 use crate::error::Error;
-use crate::order::{Order, SCHEDULED};
+use crate::order::{BOOKED, BY_HAND, Order, SCHEDULED};
 
 /// What became of the orders.
 #[derive(Debug, Default)]
@@ -59,14 +60,20 @@ enum Failure {
     #[error("{id} failed: {cause}")]
     Failed { id: String, cause: reqwest::Error },
     /// As others will: it makes no sense to place more.
-    #[error(
-        "{id} was taken, but its shipment wasn't scheduled within {patience:?}: its event is stuck between orders and fulfilment"
-    )]
-    Stuck { id: String, patience: Duration },
+    #[error("{id} was taken, but wasn't done within {patience:?}: {}", whereabouts(last))]
+    Stuck { id: String, patience: Duration, last: String },
     #[error("{id} was taken, and the stream of its states ended with {last:?}")]
     Abandoned { id: String, last: String },
     #[error("{id} was not placed, since another one got stuck")]
     NotPlaced { id: String },
+}
+
+/// Where an order is that goes no further.
+fn whereabouts(last: &str) -> &'static str {
+    match last {
+        SCHEDULED => "it is scheduled, and its message is stuck in fulfilment, or in SQS",
+        _ => "its event is stuck between orders and fulfilment",
+    }
 }
 
 /// Places the orders, and waits for each until everything is done, what its customer doesn't wait
@@ -134,18 +141,24 @@ async fn place_one(
     let id = order.id.clone();
     taken(&id, http.post(&orders).json(&order).send().await)?;
     // A stream that ends when everything is done.
-    let states = async {
-        let answer = http.get(format!("{orders}/{id}/events")).timeout(patience).send().await;
-        answer?.error_for_status()?.text().await
+    let mut states = Vec::new();
+    let listening = async {
+        let answer = http.get(format!("{orders}/{id}/events")).send().await;
+        let mut answer = answer?.error_for_status()?;
+        while let Some(more) = answer.chunk().await? {
+            states.extend_from_slice(&more);
+        }
+        Ok(())
     };
-    let states = match states.await {
-        Ok(states) => states,
-        Err(cause) if cause.is_timeout() => return Err(Failure::Stuck { id, patience }),
-        Err(cause) => return Err(Failure::Failed { id, cause }),
-    };
-    match states.lines().rev().find_map(|line| line.strip_prefix("data: ")) {
-        Some(SCHEDULED) => Ok(()),
-        last => Err(Failure::Abandoned { id, last: last.unwrap_or_default().to_owned() }),
+    let listened = timeout(patience, listening).await;
+    let states = String::from_utf8_lossy(&states);
+    let last = states.lines().rev().find_map(|line| line.strip_prefix("data: "));
+    let last = last.unwrap_or_default();
+    match listened {
+        Ok(Ok(())) if [BOOKED, BY_HAND].contains(&last) => Ok(()),
+        Ok(Ok(())) => Err(Failure::Abandoned { id, last: last.to_owned() }),
+        Ok(Err(cause)) => Err(Failure::Failed { id, cause }),
+        Err(_) => Err(Failure::Stuck { id, patience, last: last.to_owned() }),
     }
 }
 
@@ -160,9 +173,13 @@ fn taken(id: &str, answer: reqwest::Result<Response>) -> Result<(), Failure> {
 
 #[cfg(test)]
 mod tests {
+    use std::convert::Infallible;
+
     use axum::Router;
+    use axum::body::Body;
     use axum::http::StatusCode;
     use axum::routing::{get, post};
+    use futures_util::{StreamExt, stream};
 
     use super::*;
 
@@ -193,13 +210,25 @@ mod tests {
         let placed = place(&gateway, 5, 2, Duration::from_millis(50)).await?;
         let stuck = |id| {
             format!(
-                "order-{id} was taken, but its shipment wasn't scheduled within 50ms: its event is stuck between orders and fulfilment"
+                "order-{id} was taken, but wasn't done within 50ms: its event is stuck between orders and fulfilment"
             )
         };
         let not_placed = |id| format!("order-{id} was not placed, since another one got stuck");
         let mut failures = placed.failures;
         failures.sort();
         assert_eq!(failures, [stuck(1), stuck(2), not_placed(3), not_placed(4), not_placed(5)]);
+        Ok(())
+    }
+
+    #[tokio::test]
+    async fn how_far_an_order_came_says_where_it_is_stuck() -> Result<(), Error> {
+        let events = async || {
+            let said = stream::iter([Ok::<_, Infallible>("data: packed\n\ndata: scheduled\n\n")]);
+            Body::from_stream(said.chain(stream::pending()))
+        };
+        let placed = place(&gateway(get(events)).await?, 1, 1, Duration::from_millis(500)).await?;
+        let stuck = "order-1 was taken, but wasn't done within 500ms: it is scheduled, and its message is stuck in fulfilment, or in SQS";
+        assert_eq!(placed.failures, [stuck]);
         Ok(())
     }
 }

@@ -4,6 +4,7 @@ mod broker;
 mod children;
 mod compare;
 mod load;
+mod queues;
 
 use std::fs::File;
 use std::io::Write;
@@ -16,6 +17,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use self::broker::Broker;
 use self::children::{Children, Setup, Sink};
 use self::load::Placed;
+use self::queues::Sqs;
 use crate::cli::{BreakArg, DemoArgs, Leg};
 use crate::error::Error;
 use crate::verdict::{Judgement, Output, keep, printed_or_closed};
@@ -98,12 +100,14 @@ async fn elsewhere(args: &DemoArgs, broken: Option<Leg>) -> Result<ExitCode, Err
 async fn place_orders(args: &DemoArgs, broken: Option<Leg>, sink: &Sink) -> Result<Placed, Error> {
     let mut interrupt = signal(SignalKind::interrupt()).map_err(Error::Start)?;
     let mut terminate = signal(SignalKind::terminate()).map_err(Error::Start)?;
-    let broker = Broker::ready()?;
+    let (broker, sqs) = (Broker::ready()?, Sqs::ready()?);
     let mut children = Children::new(Setup {
         sink,
         brokers: broker.brokers(),
+        sqs: sqs.access(),
         broken,
         fail_once: args.fail_once,
+        poison: args.poison,
         show_logs: args.logs,
     })?;
     let result = tokio::select! {

@@ -5,3 +5,4 @@ pub(crate) mod grpc;
 pub(crate) mod http;
 pub(crate) mod kafka;
 pub(crate) mod spawn;
+pub(crate) mod sqs;

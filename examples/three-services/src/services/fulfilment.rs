@@ -1,6 +1,7 @@
-//! Packs the goods, schedules the shipments, and reports to whoever asked for them.
+//! Packs the goods, schedules the shipments, has them fetched, and reports to whoever asked for them.
 
 mod events;
+mod pickups;
 mod shipping;
 
 use std::process::ExitCode;
@@ -12,11 +13,14 @@ use tokio::sync::watch;
 use tonic::service::Routes;
 
 use self::events::Events;
+use self::pickups::Pickups;
 use self::shipping::Shipments;
 use super::{announce, brokers, client, handed_on, listen, serve, stop};
-use crate::cli::FulfilmentArgs;
+use crate::access::Access;
+use crate::cli::{FulfilmentArgs, Leg};
 use crate::error::Error;
 use crate::legs::grpc::shipping::shipping_server::ShippingServer;
+use crate::legs::sqs::Queues;
 use crate::order::{Order, OrderState};
 
 const NAME: &str = "fulfilment";
@@ -34,7 +38,10 @@ async fn start(args: FulfilmentArgs) -> Result<(), Error> {
 
     let stop = stop(NAME, &args.service)?;
     let (joined, mut has_joined) = watch::channel(false);
-    let events = Events::new(brokers(NAME)?, joined, args.fail_once).await?;
+    let (brokers, queues) = (brokers(NAME)?, queues().await?);
+    let requests = queues.requests(args.service.broken == Some(Leg::Sqs));
+    let events = Events::new(brokers, joined, requests, args.fail_once).await?;
+    let pickups = Pickups::new(&queues, args.poison);
     let served = async {
         // Ready is who reads the events, too: no order waits for that.
         let mut stopped = stop.clone();
@@ -45,8 +52,14 @@ async fn start(args: FulfilmentArgs) -> Result<(), Error> {
         announce(NAME, &listener)?;
         serve(NAME, listener, routes, stop.clone()).await
     };
-    tokio::try_join!(served, events.process(stop.clone()))?;
+    tokio::try_join!(served, events.process(stop.clone()), pickups.process(stop.clone()))?;
     Ok(())
+}
+
+async fn queues() -> Result<Queues, Error> {
+    let access = Access::of_environment()?.ok_or(Error::NoSqs { service: NAME })?;
+    let found = Queues::find_or_create(&access).await;
+    found.map_err(|cause| Error::Queue { service: NAME, endpoint: access.endpoint, cause })
 }
 
 /// Tells whoever placed the order how far it is.

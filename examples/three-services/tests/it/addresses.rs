@@ -6,13 +6,15 @@ use std::net::{TcpListener, TcpStream};
 use std::sync::mpsc;
 use std::time::Duration;
 
-use throughline_testing::embedded::Kafka;
+use throughline_testing::embedded::{Kafka, Sqs};
 
+use crate::harness::access;
 use crate::service::Service;
 
 /// A service that sends its spans nowhere.
-fn start(args: &[&str], kafka: &Kafka) -> Service {
-    Service::start(args, [("OTEL_TRACES_EXPORTER", "none"), ("KAFKA_BROKERS", kafka.brokers())])
+fn start(args: &[&str], kafka: &Kafka, sqs: &Sqs) -> Service {
+    let environment = [("OTEL_TRACES_EXPORTER", "none"), ("KAFKA_BROKERS", kafka.brokers())];
+    Service::start(args, environment.into_iter().chain(access(sqs)))
 }
 
 /// The whole answer to an order.
@@ -34,9 +36,11 @@ fn http(address: &str, body: &str) -> String {
 fn an_order_finds_its_way_between_addresses() {
     let kafka = Kafka::start().expect("a broker");
     kafka.create_topic("placed-orders", 1).expect("created");
-    let fulfilment = start(&["fulfilment", "--host", "127.0.0.2"], &kafka);
+    let sqs = Sqs::start().expect("an SQS");
+    let fulfilment = start(&["fulfilment", "--host", "127.0.0.2"], &kafka, &sqs);
     assert!(fulfilment.url.starts_with("http://127.0.0.2:"), "{}", fulfilment.url);
-    let orders = start(&["orders", "--host", "127.0.0.3", "--fulfilment", &fulfilment.url], &kafka);
+    let orders =
+        start(&["orders", "--host", "127.0.0.3", "--fulfilment", &fulfilment.url], &kafka, &sqs);
 
     // The gateway listens everywhere: what it can be called by it has to be told. Here that is
     // somebody in between, who shows whether it was used.
@@ -56,6 +60,7 @@ fn an_order_finds_its_way_between_addresses() {
     let gateway = start(
         &["gateway", "--host=0.0.0.0", "--callback", &callback, "--orders", &orders.url],
         &kafka,
+        &sqs,
     );
 
     let public = gateway.url.replace("http://0.0.0.0", "127.0.0.5");

@@ -4,17 +4,28 @@ use std::path::PathBuf;
 use std::process::{Command, Output};
 
 use serde_json::Value;
+use throughline_testing::embedded::Sqs;
 
 pub(crate) fn demo() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_three-services"));
     // Whatever the environment of the tests says, these spans are judged here.
     for (name, _) in std::env::vars_os() {
-        if name.to_string_lossy().starts_with("OTEL_") {
+        if ["OTEL_", "AWS_"].iter().any(|prefix| name.to_string_lossy().starts_with(prefix)) {
             command.env_remove(name);
         }
     }
-    command.env_remove("RUST_LOG").env_remove("KAFKA_BROKERS");
+    command.env_remove("RUST_LOG").env_remove("KAFKA_BROKERS").env_remove("SQS_ENDPOINT");
     command
+}
+
+/// The variables by which an SQS is found.
+pub(crate) fn access(sqs: &Sqs) -> [(&'static str, &str); 4] {
+    [
+        ("SQS_ENDPOINT", sqs.endpoint()),
+        ("AWS_ACCESS_KEY_ID", "test"),
+        ("AWS_SECRET_ACCESS_KEY", "test"),
+        ("AWS_REGION", "us-east-1"),
+    ]
 }
 
 pub(crate) struct Said {
@@ -55,10 +66,11 @@ pub(crate) fn assert_contains(text: &str, parts: &[&str]) {
 }
 
 /// The traces of `--json` that orders were placed in, and those of the customers who waited, which are
-/// linked to them.
+/// linked to them; without those of the calls that fetch and settle messages.
 pub(crate) fn traces(json: &Value) -> (Vec<&Value>, Vec<&Value>) {
     let all = json["traces"].as_array().expect("traces");
-    all.iter().partition(|trace| trace["spans"][0].get("links").is_none())
+    let requests = all.iter().filter(|trace| trace["spans"][0]["kind"] == "server");
+    requests.partition(|trace| trace["spans"][0].get("links").is_none())
 }
 
 /// Who is whose parent in a trace of `--json`, sorted.

@@ -22,13 +22,13 @@ fn an_event_that_fails_comes_again_in_its_trace() {
     assert_eq!(json["orders"], 3);
     let processings = |trace: &Value| {
         let mut edges = edges(trace);
-        edges.retain(|edge| edge.contains("process "));
+        edges.retain(|edge| edge.contains("process placed-orders"));
         edges
     };
     let below = |parent: &str| format!("orders producer send placed-orders > {parent}");
     let processing = "fulfilment consumer process placed-orders";
-    let work =
-        ["client POST", "internal schedule"].map(|it| format!("{processing} > fulfilment {it}"));
+    let work = ["client POST", "internal schedule", "producer send pickups"]
+        .map(|it| format!("{processing} > fulfilment {it}"));
 
     // The first one does nothing but fail; the second one has the same parent.
     let (traces, _) = traces(&json);

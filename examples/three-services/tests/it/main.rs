@@ -5,6 +5,7 @@
 // Elsewhere a machine has but one address to itself.
 #[cfg(target_os = "linux")]
 mod addresses;
+mod drain;
 mod harness;
 mod kafka;
 mod orders;
@@ -13,5 +14,6 @@ mod processes;
 mod proto;
 mod secrets;
 mod service;
+mod sqs;
 mod surroundings;
 mod verdicts;

@@ -10,7 +10,7 @@ fn an_order_is_one_trace() {
     assert_eq!(demo.code, Some(0), "{}{}", demo.out, demo.err);
     assert!(
         demo.closing().starts_with(
-            "PASS  3 orders in 3 traces and 3 linked to them, 54 spans, 3 services, 0 orphans"
+            "PASS  3 orders in 3 traces and 3 linked to them, 69 spans, 3 services, 0 orphans"
         ),
         "{}",
         demo.out
@@ -37,8 +37,13 @@ fn an_order_is_this_tree() {
             " > gateway server POST /orders",
             "fulfilment client POST > gateway server POST /orders/{id}/state",
             "fulfilment client POST > gateway server POST /orders/{id}/state",
+            "fulfilment client POST > gateway server POST /orders/{id}/state",
+            "fulfilment consumer process pickups > fulfilment client POST",
+            "fulfilment consumer process pickups > fulfilment internal book",
             "fulfilment consumer process placed-orders > fulfilment client POST",
             "fulfilment consumer process placed-orders > fulfilment internal schedule",
+            "fulfilment consumer process placed-orders > fulfilment producer send pickups",
+            "fulfilment producer send pickups > fulfilment consumer process pickups",
             "fulfilment server shipping.v1.Shipping/Ship > fulfilment client POST",
             "fulfilment server shipping.v1.Shipping/Ship > fulfilment internal pack",
             "gateway client POST > orders server POST /orders",
@@ -87,6 +92,6 @@ fn many_orders_at_once_are_as_many_traces() {
     let demo = run(&["--orders", "200", "--concurrency", "20", "--trees", "0"]);
     assert_eq!(demo.code, Some(0), "{}{}", demo.out, demo.err);
     let closing =
-        "PASS  200 orders in 200 traces and 200 linked to them, 3600 spans, 3 services, 0 orphans";
+        "PASS  200 orders in 200 traces and 200 linked to them, 4600 spans, 3 services, 0 orphans";
     assert!(demo.closing().starts_with(closing), "{}", demo.out);
 }

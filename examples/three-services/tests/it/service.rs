@@ -48,9 +48,14 @@ impl Service {
 
     /// Stops it by SIGTERM: its last spans are sent. All that it has said.
     pub(crate) fn stop(self) -> Vec<String> {
+        self.terminate();
+        self.ended()
+    }
+
+    /// Sends it a SIGTERM, and waits for nothing.
+    pub(crate) fn terminate(&self) {
         let id = i32::try_from(self.process.id()).ok().and_then(Pid::from_raw);
         kill_process(id.expect("a process id"), Signal::TERM).expect("it runs");
-        self.ended()
     }
 
     /// Waits until it ends by itself. All that it has said.

@@ -15,7 +15,7 @@ fn a_raw_http_call_is_named_and_the_spans_behind_it_arrive() {
             "use throughline::reqwest::ClientMiddleware",
             "3 of 3 orders in pieces",
             // Only the raw call's own span is missing.
-            "51 spans",
+            "66 spans",
         ],
     );
 }
@@ -32,7 +32,7 @@ fn a_raw_channel_is_named_and_the_spans_behind_it_arrive() {
             "use throughline::tonic::ClientLayer",
             "3 of 3 orders in pieces",
             // Only the two raw calls' own spans are missing.
-            "48 spans",
+            "63 spans",
         ],
     );
 }
@@ -48,7 +48,7 @@ fn a_raw_producer_is_named_and_the_spans_behind_it_arrive() {
             "use throughline::kafka::FutureProducer",
             "3 of 3 orders in pieces",
             // Only the raw call's own span is missing.
-            "51 spans",
+            "66 spans",
         ],
     );
 }
@@ -63,14 +63,31 @@ fn a_raw_spawn_is_named_and_the_spans_behind_it_arrive() {
             "FAIL  task broken at `audit` of orders (3 times",
             "use throughline::task::spawn",
             "3 of 3 orders in pieces",
-            "54 spans",
+            "69 spans",
+        ],
+    );
+}
+
+#[test]
+fn a_raw_client_of_sqs_is_named_and_the_spans_behind_it_arrive() {
+    let demo = run(&["--break", "sqs"]);
+    assert_eq!(demo.code, Some(1), "{}{}", demo.out, demo.err);
+    assert_contains(
+        demo.closing(),
+        &[
+            "FAIL  sqs broken at `process pickups` of fulfilment (3 times",
+            "use throughline::sqs::Interceptor",
+            "3 of 3 orders in pieces",
+            // Only the raw call's own span is missing.
+            "66 spans",
         ],
     );
 }
 
 #[test]
 fn the_verdict_is_the_same_elsewhere_and_knows_no_names() {
-    let legs = [("http", "http"), ("grpc", "grpc"), ("kafka", "kafka"), ("spawn", "task")];
+    let legs =
+        [("http", "http"), ("grpc", "grpc"), ("kafka", "kafka"), ("spawn", "task"), ("sqs", "sqs")];
     let legs = legs.map(|(leg, class)| (Some(leg), Some(class)));
     for (leg, class) in legs.into_iter().chain([(None, None)]) {
         let path = file(&format!("spans-{}.jsonl", leg.unwrap_or("none")));
@@ -91,6 +108,7 @@ fn the_verdict_is_the_same_elsewhere_and_knows_no_names() {
             .replace("/orders", "/purchases")
             .replace("shipping.v1.Shipping", "parcels.v1.Parcels")
             .replace("placed-orders", "sales")
+            .replace("pickups", "lorries")
             .replace("\"audit\"", "\"ledger\"");
         std::fs::write(&renamed, text).expect("written");
         let renamed = run(&["verdict", "--spans", renamed.to_str().expect("UTF-8")]);
@@ -102,6 +120,7 @@ fn the_verdict_is_the_same_elsewhere_and_knows_no_names() {
                     "http" => "`POST /purchases` of till",
                     "grpc" => "`parcels.v1.Parcels/Ship` of store",
                     "kafka" => "`process sales` of store",
+                    "sqs" => "`process lorries` of store",
                     _ => "`ledger` of till",
                 };
                 let expected = format!("FAIL  {class} broken at {place} (3 times");
@@ -122,11 +141,20 @@ fn every_break_stands_in_one_table() {
             "throughline::tonic::ClientLayer",
             "throughline::kafka::FutureProducer",
             "throughline::task::spawn",
+            "throughline::sqs::Interceptor",
             "4 traces, 2 orphans",
             "2 traces, 0 orphans",
         ],
     );
     assert!(demo.closing().starts_with("PASS"), "{}", demo.out);
+}
+
+#[test]
+fn the_help_names_every_leg() {
+    let wrong = run(&["--break", "nothing"]).err;
+    let (_, legs) = wrong.split_once("choose one of ").expect("a choice");
+    let (legs, _) = legs.split_once(", or all").expect("all of them");
+    assert_contains(&run(&["--help"]).out, &[&format!("({legs}), or each in its turn (all)")]);
 }
 
 #[test]

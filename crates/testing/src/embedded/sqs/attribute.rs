@@ -83,6 +83,12 @@ pub(super) fn read_system(sent: Option<Map<AttributeValue>>) -> Result<Attribute
     sent.unwrap_or_default().into_iter().map(read).collect()
 }
 
+/// The trace header of a request, which is that of its messages; what is none is left out.
+pub(super) fn of_request(header: &str) -> Option<Attribute> {
+    let attribute = || Attribute { data_type: "String".to_owned(), value: header.into() };
+    is_trace_header(header).then(attribute)
+}
+
 fn check_name(name: &str) -> Result<(), Refusal> {
     let refuse = |reason| {
         let message = format!("Message (user) attribute name '{name}' {reason}.");

@@ -67,7 +67,8 @@ pub struct Message {
     pub body: String,
     /// Its attributes, by name; all of them.
     pub attributes: BTreeMap<String, Attribute>,
-    /// The system attribute `AWSTraceHeader`.
+    /// The system attribute `AWSTraceHeader`, or else what the request said in the header
+    /// `x-amzn-trace-id`.
     pub trace_header: Option<String>,
     /// Its message group.
     pub group: Option<String>,

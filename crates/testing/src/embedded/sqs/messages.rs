@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use serde_json::{Value, json};
 
-use super::attribute;
+use super::attribute::{self, Attribute, TRACE_HEADER};
 use super::message::{check_system_names, sequence_number, unique_id};
 use super::queue::Wanted;
 use super::refusal::Refusal;
@@ -39,14 +39,25 @@ pub(super) struct Received {
 }
 
 impl State {
-    pub(super) fn send_message(&mut self, now: u64, request: Entry) -> Result<Value, Refusal> {
+    pub(super) fn send_message(
+        &mut self,
+        now: u64,
+        request: Entry,
+        header: Option<&Attribute>,
+    ) -> Result<Value, Refusal> {
         let name = self.named(request.queue_url.as_deref())?;
         let queue = self.queues.get(&name).ok_or_else(Refusal::no_queue)?;
         let checked = check(request, &queue.settings)?;
-        self.store(now, &name, checked)
+        self.store(now, &name, checked, header)
     }
 
-    fn store(&mut self, now: u64, name: &str, checked: Checked) -> Result<Value, Refusal> {
+    fn store(
+        &mut self,
+        now: u64,
+        name: &str,
+        mut checked: Checked,
+        header: Option<&Attribute>,
+    ) -> Result<Value, Refusal> {
         let number = self.next_number();
         let id = unique_id(&self.seed, number);
         let content = &checked.content;
@@ -56,6 +67,11 @@ impl State {
         }
         if let Some(digest) = attribute::digest(&content.system) {
             answer["MD5OfMessageSystemAttributes"] = digest.into();
+        }
+        // The message's own holds.
+        if let Some(header) = header {
+            let system = &mut checked.content.system;
+            system.entry(TRACE_HEADER.to_owned()).or_insert_with(|| header.clone());
         }
         let queue = self.queues.get_mut(name).ok_or_else(Refusal::no_queue)?;
         let sent = queue.send(now, number, id, checked.content, checked.delay);
@@ -71,6 +87,7 @@ impl State {
         now: u64,
         request: Batch,
         fail: Option<usize>,
+        header: Option<&Attribute>,
     ) -> Result<Value, Refusal> {
         let name = self.named(request.queue_url.as_deref())?;
         let entries = entries(request)?;
@@ -89,7 +106,7 @@ impl State {
             let limit = usize::try_from(MAX_SIZE).unwrap_or(usize::MAX);
             return Err(Refusal::batch_too_long(size, limit));
         }
-        Ok(each(checked, fail, |checked| self.store(now, &name, checked?)))
+        Ok(each(checked, fail, |checked| self.store(now, &name, checked?, header)))
     }
 
     pub(super) fn delete_message(&mut self, now: u64, entry: &Entry) -> Result<Value, Refusal> {

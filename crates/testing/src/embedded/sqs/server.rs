@@ -11,6 +11,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tokio::sync::Notify;
 
+use super::attribute::{self, Attribute};
 use super::clock::Clock;
 use super::fault::{Fault, Faults, Operation};
 use super::listener::Cut;
@@ -21,7 +22,16 @@ use super::wire::{Entry, OfQueue};
 
 const TARGET: &str = "x-amz-target";
 const SERVICE: &str = "AmazonSQS.";
+/// By this the instrumentation of AWS's SDKs tells of a trace.
+const TRACE_ID: &str = "x-amzn-trace-id";
 const CONTENT_TYPE: &str = "application/x-amz-json-1.0";
+
+/// A request, as far as it matters.
+struct Request<'a> {
+    body: &'a [u8],
+    /// For its messages.
+    header: Option<Attribute>,
+}
 
 /// What the server and its owner share.
 #[derive(Debug)]
@@ -96,14 +106,14 @@ impl Server {
         &self,
         since: u64,
         operation: Operation,
-        body: &[u8],
+        request: &Request<'_>,
         fail: Option<usize>,
     ) -> Result<Value, Refusal> {
         if operation == Operation::ReceiveMessage {
-            let wanted = self.state().receiving(read(body)?)?;
+            let wanted = self.state().receiving(read(request.body)?)?;
             return self.receive(since, &wanted).await;
         }
-        let done = self.perform_at_once(operation, body, fail);
+        let done = self.perform_at_once(operation, request, fail);
         self.changed.notify_waiters();
         done
     }
@@ -111,10 +121,11 @@ impl Server {
     fn perform_at_once(
         &self,
         operation: Operation,
-        body: &[u8],
+        request: &Request<'_>,
         fail: Option<usize>,
     ) -> Result<Value, Refusal> {
         let now = self.clock.now();
+        let Request { body, header } = request;
         let mut state = self.state();
         match operation {
             Operation::CreateQueue => state.create_queue(now, read(body)?),
@@ -124,8 +135,10 @@ impl Server {
             Operation::ListQueues => state.list_queues(read(body)?),
             Operation::PurgeQueue => state.purge_queue(now, &read::<OfQueue>(body)?),
             Operation::DeleteQueue => state.delete_queue(now, &read::<OfQueue>(body)?),
-            Operation::SendMessage => state.send_message(now, read(body)?),
-            Operation::SendMessageBatch => state.send_batch(now, read(body)?, fail),
+            Operation::SendMessage => state.send_message(now, read(body)?, header.as_ref()),
+            Operation::SendMessageBatch => {
+                state.send_batch(now, read(body)?, fail, header.as_ref())
+            }
             Operation::DeleteMessage => state.delete_message(now, &read::<Entry>(body)?),
             Operation::DeleteMessageBatch => {
                 state.batch(read(body)?, fail, |state, entry| state.delete_message(now, entry))
@@ -140,14 +153,19 @@ impl Server {
         }
     }
 
-    async fn faulty(&self, operation: Operation, body: &[u8], cut: &Cut) -> Result<Value, Refusal> {
+    async fn faulty(
+        &self,
+        operation: Operation,
+        request: &Request<'_>,
+        cut: &Cut,
+    ) -> Result<Value, Refusal> {
         // Waits begin before the request is counted: who has seen it counted, or seen what it does,
         // can put the clock forward, and knows that they end.
         let since = self.clock.now();
         // On its own: a lock is not held while a request waits.
         let fault = self.faults().take(operation);
         match fault {
-            None => self.perform(since, operation, body, None).await,
+            None => self.perform(since, operation, request, None).await,
             Some(Fault::ErrorBefore) => Err(Refusal::internal()),
             Some(Fault::Throttled) => Err(Refusal::throttled()),
             Some(Fault::Refused(code)) => Err(Refusal::told(code)),
@@ -156,20 +174,20 @@ impl Server {
                 Err(Refusal::internal())
             }
             Some(Fault::ErrorAfter) => {
-                self.perform(since, operation, body, None).await.and(Err(Refusal::internal()))
+                self.perform(since, operation, request, None).await.and(Err(Refusal::internal()))
             }
             Some(Fault::CloseAfter) => {
-                let done = self.perform(since, operation, body, None).await;
+                let done = self.perform(since, operation, request, None).await;
                 cut.cut();
                 done
             }
             Some(Fault::Delayed(time)) => {
-                let done = self.perform(since, operation, body, None).await;
+                let done = self.perform(since, operation, request, None).await;
                 self.sleep(since, time).await;
                 done
             }
             Some(Fault::FailEntry(place)) => {
-                self.perform(since, operation, body, Some(place)).await
+                self.perform(since, operation, request, Some(place)).await
             }
         }
     }
@@ -192,7 +210,11 @@ pub(super) async fn serve(
 ) -> Response {
     let target = headers.get(TARGET).and_then(|target| target.to_str().ok()).unwrap_or_default();
     let answer = match target.strip_prefix(SERVICE).and_then(Operation::named) {
-        Some(operation) => server.faulty(operation, &body, &cut).await,
+        Some(operation) => {
+            let header = headers.get(TRACE_ID).and_then(|header| header.to_str().ok());
+            let request = Request { body: &body, header: header.and_then(attribute::of_request) };
+            server.faulty(operation, &request, &cut).await
+        }
         None => Err(Refusal::unknown_operation(target)),
     };
     match answer {

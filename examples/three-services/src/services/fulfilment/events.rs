@@ -1,12 +1,15 @@
-//! The orders that were placed, one event each: their shipments are scheduled.
+//! The orders that were placed, one event each: their shipments are scheduled, and their pickups asked
+//! for.
 
 use std::collections::HashSet;
+use std::error::Error as StdError;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
 use rdkafka::ClientContext;
 use reqwest_middleware::ClientWithMiddleware;
+use throughline::core::error_chain;
 use throughline::kafka::{Error as KafkaError, Failed, Hooks, OwnedMessage, Rebalance};
 use throughline::{boundary, task};
 use tokio::sync::watch;
@@ -15,6 +18,7 @@ use tracing::{info, instrument, warn};
 use super::{NAME, report};
 use crate::error::Error;
 use crate::legs;
+use crate::legs::sqs::Requests;
 use crate::order::{Order, PlacedOrder, SCHEDULED};
 use crate::services::client;
 
@@ -29,6 +33,7 @@ pub(super) struct Events {
 
 struct Handler {
     http: ClientWithMiddleware,
+    pickups: Requests,
     /// Whether the next event is to fail.
     fail: AtomicBool,
 }
@@ -42,6 +47,8 @@ enum NotProcessed {
     FailOnce,
     #[error("the scheduling was lost: {0}")]
     Scheduling(#[from] tokio::task::JoinError),
+    #[error("no pickup could be asked for: {}", error_chain(&**.0))]
+    Pickup(Box<dyn StdError + Send + Sync>),
 }
 
 /// Tells when there are partitions to read.
@@ -62,12 +69,13 @@ impl Events {
     pub(super) async fn new(
         brokers: String,
         joined: watch::Sender<bool>,
+        pickups: Requests,
         fail_once: bool,
     ) -> Result<Self, Error> {
         if let Err(cause) = legs::kafka::create_topic(&brokers).await {
             return Err(Error::Topic { service: NAME, brokers, cause });
         }
-        let handler = Handler { http: client(), fail: AtomicBool::new(fail_once) };
+        let handler = Handler { http: client(), pickups, fail: AtomicBool::new(fail_once) };
         Ok(Events { brokers, joined, handler: Arc::new(handler) })
     }
 
@@ -125,7 +133,8 @@ impl Handler {
         // The shipment is on its way. If nobody hears of it, the span says so; to schedule another
         // one wouldn't help.
         let _told = report(&self.http, &callback, &order, SCHEDULED).await;
-        Ok(())
+        // Without it the shipment stays where it is: the event has to come again.
+        self.pickups.ask(&PlacedOrder { order, callback }).await.map_err(NotProcessed::Pickup)
     }
 }
 

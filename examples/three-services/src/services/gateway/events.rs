@@ -8,7 +8,7 @@ use tokio::sync::watch;
 use tracing::info;
 
 use super::Known;
-use crate::order::{FAILED, SCHEDULED};
+use crate::order::{BOOKED, BY_HAND, FAILED};
 
 /// The steps of an order, each once, until it is done or `stop` is told.
 pub(super) fn events(
@@ -29,7 +29,7 @@ struct Steps {
 impl Steps {
     async fn next(mut self) -> Option<(Result<Event, Infallible>, Self)> {
         let Steps { order, known, stop, last } = &mut self;
-        let is_done = |state: &String| [SCHEDULED, FAILED].contains(&state.as_str());
+        let is_done = |state: &String| [BOOKED, BY_HAND, FAILED].contains(&state.as_str());
         if last.as_ref().is_some_and(is_done) {
             return None;
         }
@@ -73,7 +73,7 @@ mod tests {
     #[tokio::test]
     async fn it_ends_when_the_order_is_done_or_the_gateway_stops()
     -> Result<(), Box<dyn std::error::Error>> {
-        for (last, events_until_then) in [(SCHEDULED, 2), (FAILED, 2), ("packed", 1)] {
+        for (last, events_until_then) in [(BOOKED, 2), (BY_HAND, 2), (FAILED, 2), ("packed", 1)] {
             let ((known, knows), (stop, stops)) =
                 (watch::channel(Known::new()), watch::channel(false));
             tell(&known, "packed");

@@ -2,12 +2,16 @@
 
 use std::time::Duration;
 
+use aws_sdk_sqs::config::{Credentials, Region};
+use aws_sdk_sqs::primitives::Blob;
+use aws_sdk_sqs::types::MessageAttributeValue;
 use axum::Router;
 use axum::http::HeaderMap;
 use axum::routing::post;
 use rdkafka::ClientConfig;
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{FutureProducer, FutureRecord};
+use throughline_testing::embedded::Sqs;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
@@ -66,6 +70,68 @@ pub(super) async fn kafka(brokers: &str, payload: &str) {
     #[expect(clippy::disallowed_methods, reason = "who sends it is of no trace")]
     let sent = producer.send(record.headers(headers), DEADLINE).await;
     sent.expect("the broker has it");
+}
+
+/// Asks for a pickup, as somebody who is none of ours.
+pub(super) async fn sqs(endpoint: &str, body: &str) {
+    let config = aws_sdk_sqs::Config::builder()
+        .endpoint_url(endpoint)
+        .region(Region::new("us-east-1"))
+        .credentials_provider(Credentials::new("test", "test", None, None, "test"))
+        .http_client(aws_smithy_http_client::Builder::new().build_http());
+    let sqs = aws_sdk_sqs::Client::from_conf(config.build());
+    let found = sqs.get_queue_url().queue_name("pickups").send().await.expect("an answer");
+    let mut message = sqs.send_message().set_queue_url(found.queue_url).message_body(body);
+    for (name, value) in [
+        ("traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"),
+        ("tracestate", "planted-sqs-tracestate"),
+        ("baggage", "token=planted-sqs-baggage"),
+        ("authorization", "Bearer planted-sqs-attribute"),
+        ("planted-sqs-attribute-name", "x"),
+    ] {
+        let value = MessageAttributeValue::builder().data_type("String").string_value(value);
+        message = message.message_attributes(name, value.build().expect("a value"));
+    }
+    let value = MessageAttributeValue::builder().data_type("Binary.planted-sqs-type");
+    let value = value.binary_value(Blob::new("planted-sqs-binary")).build().expect("a value");
+    message.message_attributes("session", value).send().await.expect("it is sent");
+}
+
+/// Somebody between the services and SQS, at whose address every URL of a queue holds what nobody may
+/// read.
+pub(super) async fn between(sqs: &Sqs) -> String {
+    let sqs = sqs.endpoint().to_owned();
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let endpoint = format!("http://{}", listener.local_addr().expect("bound"));
+    let http = reqwest::Client::builder().no_proxy().build().expect("a client");
+    let with_secrets = {
+        let address = endpoint.trim_start_matches("http://");
+        format!("http://planted-queue-user:planted-queue-password@{address}/000000000000/")
+    };
+    let query = "?sig=planted-queue-sig";
+    let forward = async move |headers: HeaderMap, body: String| {
+        let plain = format!("{sqs}/000000000000/");
+        let body = body.replace(&with_secrets, &plain).replace(query, "");
+        let mut request = http.post(&sqs).body(body);
+        for name in ["content-type", "x-amz-target"] {
+            request = request.header(name, headers[name].clone());
+        }
+        #[expect(clippy::disallowed_methods, reason = "it is of no trace")]
+        let answer = request.send().await.expect("an answer");
+        let (status, headers) = (answer.status(), answer.headers().clone());
+        let mut body = answer.text().await.expect("a text").replace(&plain, &with_secrets);
+        for queue in ["pickups-dead", "pickups"] {
+            body = body.replace(&format!("/{queue}\""), &format!("/{queue}{query}\""));
+        }
+        let kept = ["content-type", "x-amzn-query-error", "x-amzn-requestid"];
+        let headers = headers.into_iter().filter_map(|(name, value)| Some((name?, value)));
+        let headers = headers.filter(|(name, _)| kept.contains(&name.as_str()));
+        (status, headers.collect::<HeaderMap>(), body)
+    };
+    let routes = Router::new().route("/", post(forward));
+    #[expect(clippy::disallowed_methods, reason = "it is of no trace")]
+    tokio::spawn(async move { axum::serve(listener, routes).await });
+    endpoint
 }
 
 /// Somebody whom orders are reported to, and what headers came with each report.

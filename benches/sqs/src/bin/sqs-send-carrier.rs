@@ -1,0 +1,9 @@
+//! A message that carries an attribute, and no trace.
+
+use harness::Expect;
+use harness::sqs::{self, Call, Carrier};
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    sqs::call(Call::Send, Expect::Nothing, |config, _| config.interceptor(Carrier))
+}

@@ -1,0 +1,9 @@
+//! The baseline: what the SDK charges for any interceptor at all.
+
+use harness::Expect;
+use harness::sqs::{self, Call, Noop};
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    sqs::call(Call::Send, Expect::Nothing, |config, _| config.interceptor(Noop))
+}
