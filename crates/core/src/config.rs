@@ -352,4 +352,16 @@ impl Config {
     ) {
         inject::inject_as(&self.propagation, context, carrier, propagate);
     }
+
+    /// Injects into a message that may have no room for it: `fit` is given the carrier as it was
+    /// filled, puts as much of that into the message as it can, and says whether a trace that was to
+    /// go along did. So does this, which counts one that didn't.
+    pub fn inject_fitting<C: WriteCarrier>(
+        &self,
+        context: &Context,
+        carrier: C,
+        fit: impl FnOnce(C) -> bool,
+    ) -> bool {
+        inject::inject_fitting(&self.propagation, context, carrier, fit)
+    }
 }

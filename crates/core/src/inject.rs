@@ -8,7 +8,7 @@ use opentelemetry::trace::{SpanContext, SpanId, TraceContextExt};
 
 use crate::carrier::{ReadCarrier, WriteCarrier};
 use crate::extract::KeptOut;
-use crate::outcome::count_injection;
+use crate::outcome::{count_injection, count_no_room};
 use crate::propagation::{
     Baggages, Format, Propagation, Read, Reader, Speaks, W3cPropagator, Writer, clear_b3,
 };
@@ -23,12 +23,37 @@ pub(crate) fn inject(
     context: &Context,
     carrier: &mut (impl WriteCarrier + ?Sized),
 ) {
-    let had_trace = match propagation.speaks() {
+    count_injection(write(propagation, context, carrier));
+}
+
+/// Whether there was a trace to inject.
+#[inline]
+fn write(
+    propagation: &Propagation,
+    context: &Context,
+    carrier: &mut (impl WriteCarrier + ?Sized),
+) -> bool {
+    match propagation.speaks() {
         Speaks::W3c(fields) => fields.write_onward(context, carrier),
         Speaks::Formats => propagation.list().write_onward(context, carrier),
         Speaks::Foreign => foreign(propagation, context, carrier),
-    };
-    count_injection(had_trace);
+    }
+}
+
+/// Injects what there is room for, as `fit` sees it. Whether no trace was left behind.
+pub(crate) fn inject_fitting<C: WriteCarrier>(
+    propagation: &Propagation,
+    context: &Context,
+    mut carrier: C,
+    fit: impl FnOnce(C) -> bool,
+) -> bool {
+    let had_trace = write(propagation, context, &mut carrier);
+    let fits = fit(carrier);
+    match fits {
+        true => count_injection(had_trace),
+        false => count_no_room(),
+    }
+    fits
 }
 
 /// Injects no more than is allowed.

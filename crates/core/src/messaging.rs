@@ -152,12 +152,20 @@ fn ambient() -> Option<SpanContext> {
     })
 }
 
+/// What `messaging.system` called a system that has another name now.
+fn older(system: &'static str) -> &'static str {
+    match system {
+        "aws.sqs" => "aws_sqs",
+        same => same,
+    }
+}
+
 /// Sets `messaging.system.name`: `kafka`, `aws.sqs`.
 #[inline]
 pub fn set_system(span: &mut Description, system: &'static str) {
     span.set(semconv::MESSAGING_SYSTEM_NAME, system);
     if stability::tells_old_messaging() {
-        span.set(replaced::MESSAGING_SYSTEM, system);
+        span.set(replaced::MESSAGING_SYSTEM, older(system));
     }
 }
 
@@ -171,7 +179,7 @@ pub fn label(
 ) {
     labels.set(semconv::MESSAGING_SYSTEM_NAME, system);
     if stability::tells_old_messaging() {
-        labels.set(replaced::MESSAGING_SYSTEM, system);
+        labels.set(replaced::MESSAGING_SYSTEM, older(system));
     }
     labels.set(semconv::MESSAGING_OPERATION_NAME, operation);
     if matches!(name, Cow::Borrowed(_)) {

@@ -46,6 +46,8 @@ pub struct Outcomes {
     pub injected: u64,
     /// Injections that had no trace to inject: somewhere above, the context was lost.
     pub nothing_to_inject: u64,
+    /// Injections into messages that had no room for their trace, which ends there.
+    pub no_room: u64,
 }
 
 const REASONS: [Malformed; 7] = [
@@ -67,6 +69,7 @@ static MALFORMED: [AtomicU64; REASONS.len()] = [const { AtomicU64::new(0) }; REA
 static UNTRUSTED: AtomicU64 = AtomicU64::new(0);
 static INJECTED: AtomicU64 = AtomicU64::new(0);
 static NOTHING_TO_INJECT: AtomicU64 = AtomicU64::new(0);
+static NO_ROOM: AtomicU64 = AtomicU64::new(0);
 
 /// The counts since the process started.
 #[must_use]
@@ -80,6 +83,7 @@ pub fn outcomes() -> Outcomes {
         untrusted: UNTRUSTED.load(Relaxed),
         injected: INJECTED.load(Relaxed),
         nothing_to_inject: NOTHING_TO_INJECT.load(Relaxed),
+        no_room: NO_ROOM.load(Relaxed),
     }
 }
 
@@ -101,6 +105,10 @@ pub(crate) fn count_extraction(outcome: Outcome) {
 pub(crate) fn count_injection(had_trace: bool) {
     let counter = if had_trace { &INJECTED } else { &NOTHING_TO_INJECT };
     count(counter);
+}
+
+pub(crate) fn count_no_room() {
+    count(&NO_ROOM);
 }
 
 #[inline]

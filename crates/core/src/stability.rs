@@ -17,7 +17,7 @@
 //!
 //! | now | then |
 //! |---|---|
-//! | `messaging.system.name`, on metrics as well | `messaging.system` |
+//! | `messaging.system.name`, on metrics as well; `aws.sqs` | `messaging.system`; `aws_sqs` |
 //! | `kafka.offset`, `kafka.message.key`, `kafka.message.tombstone` | `messaging.kafka.offset`, and so on |
 //!
 //! On spans `rpc.method` has the present meaning alone: the key is the same, and a span has each

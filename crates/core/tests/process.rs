@@ -59,6 +59,13 @@ fn each_outcome_is_counted_as_what_it_is() {
     expected.nothing_to_inject = 1;
     assert_eq!(outcomes(), expected);
 
+    let lost = config.inject_fitting(continued.context(), Headers::new(), |_| false);
+    expected.no_room = 1;
+    assert_eq!((lost, outcomes()), (false, expected.clone()));
+    let goes = config.inject_fitting(continued.context(), Headers::new(), |it| !it.is_empty());
+    expected.injected = 2;
+    assert_eq!((goes, outcomes()), (true, expected.clone()));
+
     let (trace, span) = ("0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331");
     let none = |text: &str| "0".repeat(text.len());
     for (reason, values) in [

@@ -16,16 +16,18 @@ pub enum Error {
         /// What SQS said.
         source: Box<SdkError<ReceiveMessageError>>,
     },
-    /// SQS knows who asks, or doesn't, and says no.
+    /// SQS knows who asks, or doesn't, and says no: to receive, or to delete or keep what was received.
     #[error(
-        "access to the queue {queue} is denied; it takes valid credentials with the rights \
-         sqs:ReceiveMessage, sqs:DeleteMessage and sqs:ChangeMessageVisibility"
+        "access to the queue {queue} is denied; it takes valid credentials with the right {right}"
     )]
     AccessDenied {
         /// The URL of the queue.
         queue: Arc<str>,
+        /// The right that is missing: `sqs:DeleteMessage`, or `kms:Decrypt` for a queue with a key of
+        /// its own.
+        right: &'static str,
         /// What SQS said.
-        source: Box<SdkError<ReceiveMessageError>>,
+        source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// Nothing was received, for another reason; [`is_transient`](Self::is_transient) says whether
     /// that may pass by itself.
@@ -39,11 +41,13 @@ pub enum Error {
     /// Messages were handled, but could not be deleted. They come again: their handlers have to
     /// stand that, or the messages have to be deleted by hand.
     #[error("{} of the queue {queue} were handled but not deleted, and come again: {}",
-        count(.messages), list(.messages))]
+        number(*.count), list(*.count, .messages))]
     NotDeleted {
         /// The URL of the queue.
         queue: Arc<str>,
-        /// Which, and why.
+        /// How many they are.
+        count: usize,
+        /// Which, and why: the first hundred of them.
         messages: Vec<NotDeleted>,
     },
     /// The thread can't be started that deletes messages and keeps them invisible meanwhile.
@@ -78,15 +82,22 @@ impl fmt::Display for NotDeleted {
     }
 }
 
-fn count(messages: &[NotDeleted]) -> String {
-    match messages.len() {
+/// How many of them a line names.
+const LISTED: usize = 10;
+
+fn number(count: usize) -> String {
+    match count {
         1 => "1 message".to_owned(),
         more => format!("{more} messages"),
     }
 }
 
-fn list(messages: &[NotDeleted]) -> String {
-    messages.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+fn list(count: usize, messages: &[NotDeleted]) -> String {
+    let listed: Vec<_> = messages.iter().take(LISTED).map(ToString::to_string).collect();
+    match count.saturating_sub(listed.len()) {
+        0 => listed.join(", "),
+        more => format!("{}, and {more} more", listed.join(", ")),
+    }
 }
 
 impl Error {

@@ -2,9 +2,7 @@
 
 use std::collections::HashMap;
 
-use aws_sdk_sqs::types::{
-    MessageAttributeValue, MessageSystemAttributeNameForSends, MessageSystemAttributeValue,
-};
+use aws_sdk_sqs::types::{MessageSystemAttributeNameForSends, MessageSystemAttributeValue};
 use http::HeaderName;
 use opentelemetry::Context;
 use opentelemetry::trace::{SpanContext, TraceContextExt};
@@ -13,85 +11,18 @@ use throughline_core::messaging::is_copied;
 use throughline_core::{ReadCarrier, WriteCarrier};
 
 use crate::extract::{TRACEPARENT, TRACESTATE, XRAY};
+use crate::room::{Attribute, MAX_ATTRIBUTES, Size, TEXT, size_of_attribute};
 use crate::settings::Settings;
 
-/// SQS refuses a message with more.
-const MAX_ATTRIBUTES: usize = 10;
-
-/// What queues allowed at the most until 2025, and many still do.
-const OLD_MAX_SIZE: usize = 256 << 10;
-
-const TEXT: &str = "String";
 const BAGGAGE: &str = "baggage";
 
 type Headers = HashMap<MessageSystemAttributeNameForSends, MessageSystemAttributeValue>;
-
-/// The value of an attribute, of SQS or of SNS.
-pub(crate) trait Attribute: Sized {
-    fn of_text(value: String) -> Option<Self>;
-    fn bytes(&self) -> &[u8];
-    fn data_type(&self) -> &str;
-}
-
-macro_rules! attribute {
-    ($value:ty) => {
-        impl Attribute for $value {
-            fn of_text(value: String) -> Option<Self> {
-                Self::builder().data_type(TEXT).string_value(value).build().ok()
-            }
-
-            fn bytes(&self) -> &[u8] {
-                match (&self.string_value, &self.binary_value) {
-                    (Some(text), _) => text.as_bytes(),
-                    (None, Some(bytes)) => bytes.as_ref(),
-                    (None, None) => &[],
-                }
-            }
-
-            fn data_type(&self) -> &str {
-                &self.data_type
-            }
-        }
-    };
-}
-attribute!(MessageAttributeValue);
-#[cfg(feature = "sns")]
-attribute!(aws_sdk_sns::types::MessageAttributeValue);
-
-/// How long a message is, or all of a batch.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Size {
-    pub(crate) bytes: usize,
-    max: usize,
-}
-
-impl Size {
-    pub(crate) fn new(bytes: usize, settings: &Settings) -> Self {
-        Size { bytes, max: settings.max_message_size }
-    }
-
-    /// Whether more may be added: it never takes a message over a limit that it keeps by itself.
-    fn has_room(self, more: usize) -> bool {
-        let keeps = |max| self.bytes > max || self.bytes + more <= max;
-        keeps(self.max) && keeps(OLD_MAX_SIZE)
-    }
-}
 
 /// A message that is about to leave.
 pub(crate) struct Outgoing<'a, V> {
     pub(crate) attributes: &'a mut Option<HashMap<String, V>>,
     /// Where `AWSTraceHeader` goes; SNS has no place for it.
     pub(crate) headers: Option<&'a mut Option<Headers>>,
-}
-
-/// How many bytes SQS counts.
-pub(crate) fn size_of<V: Attribute>(body: usize, attributes: Option<&HashMap<String, V>>) -> usize {
-    let attributes = attributes.into_iter().flatten();
-    body + attributes.map(|(name, value)| size_of_attribute(name, value)).sum::<usize>()
-}
-
-fn size_of_attribute<V: Attribute>(name: &str, value: &V) -> usize {
-    name.len() + value.data_type().len() + value.bytes().len()
 }
 
 impl<V: Attribute> Outgoing<'_, V> {
@@ -114,55 +45,64 @@ impl<V: Attribute> Outgoing<'_, V> {
         }
     }
 
-    /// Puts a context in, as much of it as there is room for. `sizes` are those that grow by it: the
-    /// message's, and the batch's.
-    pub(crate) fn put(&mut self, context: &Context, settings: &Settings, sizes: [&mut Size; 2]) {
-        let mut fields = Fields::default();
-        settings.config.inject(context, &mut fields);
-        let [message, batch] = sizes;
+    /// Puts a context in, as much of it as there is room for; without any for its trace that ends
+    /// here, and `false` is returned. `sizes` are those that grow by it: the message's, and the batch's.
+    pub(crate) fn put(
+        &mut self,
+        context: &Context,
+        settings: &Settings,
+        sizes: [&mut Size; 2],
+    ) -> bool {
+        let fit = |fields| self.fit(fields, context, settings, sizes);
+        settings.config.inject_fitting(context, Fields::default(), fit)
+    }
+
+    fn fit(
+        &mut self,
+        mut fields: Fields,
+        context: &Context,
+        settings: &Settings,
+        [message, batch]: [&mut Size; 2],
+    ) -> bool {
         self.clear_stale(&fields, settings, [message, batch]);
         let is_traced = fields.has_trace();
         let speaks_xray = fields.formats.iter().any(|(name, _)| name.as_str() == XRAY);
         // What travels elsewhere, and what no attribute can be called.
         fields.formats.retain(|(name, _)| name.as_str() != XRAY && is_attribute(name));
-        let mut has_room = |this: &Self, fields: usize, more: usize| {
-            let held = this.attributes.as_ref().map_or(0, HashMap::len);
-            let fits =
-                held + fields <= MAX_ATTRIBUTES && message.has_room(more) && batch.has_room(more);
-            if fits {
-                message.bytes += more;
-                batch.bytes += more;
-            }
-            fits
-        };
-        let (count, size) = fields.size_of_trace();
-        let has_trace = count > 0 && has_room(self, count, size);
-        let Fields { traceparent, formats, tracestate, baggage } = fields;
+        let Fields { traceparent, mut formats, tracestate, baggage } = fields;
         let setting = settings.trace_header;
-        let is_wanted = setting.is_always_written() || (!has_trace && setting.is_read());
-        let is_wanted = is_wanted || speaks_xray;
+        let always = speaks_xray || setting.is_always_written();
         // What was printed a moment ago is read again only where that is asked for.
-        let span = match is_traced && (is_wanted || !has_trace) {
-            true => sent(traceparent.as_deref(), context),
-            false => None,
-        };
-        if has_trace {
-            if let Some(value) = traceparent {
-                self.insert(TRACEPARENT, value);
-            }
-            formats.into_iter().for_each(|(name, value)| self.insert(name.as_str(), value));
+        let read = |parent: Option<&str>| if is_traced { sent(parent, context) } else { None };
+        let mut span = if always { read(traceparent.as_deref()) } else { None };
+
+        let mut has_parent = false;
+        let mut left = None;
+        if let Some(value) = traceparent {
+            left = self.insert(TRACEPARENT, value, [message, batch]);
+            has_parent = left.is_none();
+        }
+        let mut has_trace = has_parent;
+        // Each behind it, whole or not at all.
+        formats.sort_by_key(|(name, _)| Part::of(name));
+        for part in formats.chunk_by_mut(|(one, _), (two, _)| Part::of(one) == Part::of(two)) {
+            has_trace |= self.insert_all(part, [message, batch]);
+        }
+        if !has_trace && !always {
+            span = read(left.as_deref());
         }
         // What belongs to a trace doesn't travel without it.
-        if has_trace || speaks_xray || span.is_none() {
-            for (name, value) in [(TRACESTATE, tracestate), (BAGGAGE, baggage)] {
-                let value = value.filter(|_| !self.holds(name));
-                if let Some(value) = value.filter(|it| has_room(self, 1, size_of_field(name, it))) {
-                    self.insert(name, value);
-                }
+        let tracestate = tracestate.filter(|_| has_parent || !is_traced);
+        let baggage = baggage.filter(|_| has_trace || speaks_xray || span.is_none());
+        for (name, value) in [(TRACESTATE, tracestate), (BAGGAGE, baggage)] {
+            if let Some(value) = value.filter(|_| !self.holds(name)) {
+                drop(self.insert(name, value, [message, batch]));
             }
         }
-        if let Some(span) = span.filter(|_| is_wanted) {
-            self.put_header(&span);
+        match span {
+            Some(span) if always || setting.is_read() => self.put_header(&span) || has_trace,
+            Some(_) => has_trace,
+            None => true,
         }
     }
 
@@ -170,7 +110,38 @@ impl<V: Attribute> Outgoing<'_, V> {
         self.attributes.iter().flatten().any(|(held, _)| held.eq_ignore_ascii_case(name))
     }
 
-    fn insert(&mut self, name: &str, value: String) {
+    /// Whether there is room for so many fields of so many bytes, which they take then.
+    fn has_room(&self, fields: usize, more: usize, sizes: [&mut Size; 2]) -> bool {
+        let held = self.attributes.as_ref().map_or(0, HashMap::len);
+        let fits = held + fields <= MAX_ATTRIBUTES && sizes.iter().all(|size| size.has_room(more));
+        if fits {
+            sizes.into_iter().for_each(|size| size.bytes += more);
+        }
+        fits
+    }
+
+    /// Hands back what there is no room for.
+    fn insert(&mut self, name: &str, value: String, sizes: [&mut Size; 2]) -> Option<String> {
+        if !self.has_room(1, size_of_field(name, &value), sizes) {
+            return Some(value);
+        }
+        self.put_attribute(name, value);
+        None
+    }
+
+    /// All of them or none.
+    fn insert_all(&mut self, fields: &mut [(HeaderName, String)], sizes: [&mut Size; 2]) -> bool {
+        let more = fields.iter().map(|(name, value)| size_of_field(name.as_str(), value)).sum();
+        let fits = self.has_room(fields.len(), more, sizes);
+        if fits {
+            for (name, value) in fields {
+                self.put_attribute(name.as_str(), std::mem::take(value));
+            }
+        }
+        fits
+    }
+
+    fn put_attribute(&mut self, name: &str, value: String) {
         if let Some(value) = V::of_text(value) {
             self.attributes.get_or_insert_default().insert(name.to_owned(), value);
         }
@@ -199,19 +170,19 @@ impl<V: Attribute> Outgoing<'_, V> {
         }
     }
 
-    /// One that the caller has set is his own, unless it is of this trace.
-    fn put_header(&mut self, span: &SpanContext) {
+    /// One that the caller has set is his own, unless it is of this trace. Whether it is there then.
+    fn put_header(&mut self, span: &SpanContext) -> bool {
         let held = self.header().map(|held| xray::parse(held.as_bytes()).ok());
         let is_theirs = held.is_some_and(|held| {
             held.and_then(|held| held.ids).is_none_or(|(trace, _)| trace != span.trace_id())
         });
-        let Some(headers) = &mut self.headers else { return };
+        let Some(headers) = &mut self.headers else { return false };
         let value = xray::print(span, None, None);
         let value = MessageSystemAttributeValue::builder().data_type(TEXT).string_value(value);
-        if let (false, Ok(value)) = (is_theirs, value.build()) {
-            let name = MessageSystemAttributeNameForSends::AwsTraceHeader;
-            headers.get_or_insert_default().insert(name, value);
-        }
+        let (false, Ok(value)) = (is_theirs, value.build()) else { return false };
+        let name = MessageSystemAttributeNameForSends::AwsTraceHeader;
+        headers.get_or_insert_default().insert(name, value);
+        true
     }
 }
 
@@ -231,6 +202,26 @@ fn sent(traceparent: Option<&str>, context: &Context) -> Option<SpanContext> {
     }
 }
 
+/// A format, in the order in which they get what room there is. Where one travels in several fields, one
+/// alone means nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Part {
+    B3,
+    B3Multi,
+    /// One that isn't known here.
+    Foreign,
+}
+
+impl Part {
+    fn of(name: &HeaderName) -> Self {
+        match name.as_str() {
+            "b3" => Part::B3,
+            name if name.starts_with("x-b3-") => Part::B3Multi,
+            _ => Part::Foreign,
+        }
+    }
+}
+
 fn size_of_field(name: &str, value: &str) -> usize {
     name.len() + TEXT.len() + value.len()
 }
@@ -239,7 +230,7 @@ fn size_of_field(name: &str, value: &str) -> usize {
 #[derive(Default)]
 struct Fields {
     traceparent: Option<String>,
-    /// Those of other formats. Where one travels in several fields, one alone means nothing.
+    /// Those of other formats.
     formats: Vec<(HeaderName, String)>,
     tracestate: Option<String>,
     baggage: Option<String>,
@@ -248,15 +239,6 @@ struct Fields {
 impl Fields {
     fn has_trace(&self) -> bool {
         self.traceparent.is_some() || !self.formats.is_empty()
-    }
-
-    /// How many fields a trace travels in, and how many bytes SQS counts for them.
-    fn size_of_trace(&self) -> (usize, usize) {
-        let parent = self.traceparent.iter().map(|value| size_of_field(TRACEPARENT, value));
-        let formats = self.formats.iter();
-        let formats = formats.map(|(name, value)| size_of_field(name.as_str(), value));
-        let size = parent.chain(formats).sum();
-        (usize::from(self.traceparent.is_some()) + self.formats.len(), size)
     }
 
     fn known(&mut self, name: &HeaderName) -> Option<&mut Option<String>> {

@@ -8,8 +8,9 @@ use aws_sdk_sqs::types::{
     Message as SdkMessage, MessageAttributeValue, MessageSystemAttributeName as Name,
 };
 use serde::{Deserialize, Serialize};
+use throughline_core::End;
 
-use crate::process::{Deliveries, Delivery, Message};
+use crate::process::{Deliveries, Delivery, Message, tell_failure};
 
 /// An event: what Lambda gives a function whose trigger is a queue, as
 /// `LambdaEvent<throughline_sqs::lambda::Event>` for one.
@@ -17,7 +18,7 @@ use crate::process::{Deliveries, Delivery, Message};
 /// ```
 /// use throughline_sqs::{Deliveries, Message, lambda};
 ///
-/// # async fn handle(_: &Message) -> Result<(), std::io::Error> { Ok(()) }
+/// # async fn handle(_: Message<'_>) -> Result<(), std::io::Error> { Ok(()) }
 /// async fn function(event: lambda::Event) -> lambda::Response {
 ///     event.process(&Deliveries::default(), async |message| handle(message).await).await
 /// }
@@ -94,12 +95,12 @@ impl Event {
     /// Handles the messages one after the other, each in its trace, and tells which have failed.
     ///
     /// In an event of a FIFO queue those of the same group behind a failure are not handled, and
-    /// told as well: so they keep their order.
+    /// told as well: so they keep their order. Why a handler has failed the log says.
     ///
     /// A panic ends the function, and Lambda gives out all of the event again.
     pub async fn process<T, E, F>(self, deliveries: &Deliveries, handler: F) -> Response
     where
-        F: AsyncFn(&Message) -> Result<T, E>,
+        F: AsyncFn(Message<'_>) -> Result<T, E>,
         E: Display,
     {
         let mut response = Response::default();
@@ -111,8 +112,17 @@ impl Event {
                 response.add_failure(message_id);
                 continue;
             }
-            let delivery = record.into_delivery(deliveries);
-            let processed = delivery.process(async |message| handler(message).await).await;
+            let deliveries = record.deliveries(deliveries);
+            let delivery = deliveries.delivery(record.into());
+            let processed = delivery.process(async |message| {
+                let handled = handler(message).await;
+                if let Err(error) = &handled {
+                    // To Lambda the answer tells which message it is, and not why.
+                    tell_failure(&deliveries, message, &End::failed_saying::<E>(error));
+                }
+                handled
+            });
+            let processed = processed.await;
             if processed.is_err() {
                 response.add_failure(message_id);
                 stopped.extend(group);
@@ -136,8 +146,11 @@ impl Record {
 
     /// The message, to be processed; Lambda deletes it.
     pub fn into_delivery(self, deliveries: &Deliveries) -> Delivery {
-        let deliveries = deliveries.with_arn(self.event_source_arn.as_deref());
-        deliveries.delivery(self.into())
+        self.deliveries(deliveries).delivery(self.into())
+    }
+
+    fn deliveries(&self, deliveries: &Deliveries) -> Deliveries {
+        deliveries.with_arn(self.event_source_arn.as_deref())
     }
 }
 

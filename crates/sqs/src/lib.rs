@@ -17,9 +17,9 @@
 //! A [`Queue`] reads one, and handles each message in the trace that it came with:
 //!
 //! ```no_run
-//! use throughline_sqs::{Error, Message, Queue};
+//! use throughline_sqs::{Error, OwnedMessage, Queue};
 //!
-//! # async fn handle(_: Message) -> Result<(), std::io::Error> { Ok(()) }
+//! # async fn handle(_: OwnedMessage) -> Result<(), std::io::Error> { Ok(()) }
 //! # async fn run(sqs: aws_sdk_sqs::Client, url: String) -> Result<(), Error> {
 //! Queue::new(sqs, url).runner().concurrency(8).run(handle).await // deleted after Ok
 //! # }
@@ -30,10 +30,11 @@
 //! - A [`Delivery`] shows which message it is. Its body and attributes are given up only inside
 //!   [`process`](Delivery::process), where its trace is current. One is made of any message that was
 //!   received, by a client of your own or (feature `lambda`) in an event of AWS Lambda.
-//! - A message of a queue is deleted when its handler has succeeded, and in no other way. While it is
-//!   here nobody else gets it, even if its handler takes longer than the visibility timeout or blocks
-//!   its thread. One that fails, panics or is dropped comes again, until the queue's redrive policy
-//!   takes it, trace and all.
+//! - A message of a queue is deleted when its handler has succeeded, and in no other way: its receipt is
+//!   given to nobody. While it is here nobody else gets it, even if its handler takes longer than the
+//!   visibility timeout or blocks its thread, for the twelve hours that SQS allows. One that fails,
+//!   panics or is dropped comes again, until the queue's redrive policy takes it, trace and all.
+//! - The order of a FIFO queue's groups holds, whatever fails.
 //!
 //! # Spans
 //!
@@ -57,7 +58,7 @@
 //! | metric | of |
 //! |---|---|
 //! | `messaging.client.operation.duration` | each call that would have a span: once for a batch, and not for an empty poll |
-//! | `messaging.client.sent.messages` | messages that were sent, or were tried to be |
+//! | `messaging.client.sent.messages` | messages that were sent, or were tried to be: those that were refused with an `error.type` |
 //! | `messaging.client.consumed.messages` | messages that came |
 //! | `messaging.process.duration` | each message that is processed |
 //!
@@ -67,11 +68,13 @@
 //! message has room. SQS refuses a message with more than ten attributes, one with an empty value, and
 //! one or a batch that is too long: no send is ever refused because of its trace. Where there is no
 //! room for a `traceparent`, the system attribute `AWSTraceHeader` takes its place, which counts toward
-//! nothing ([`TraceHeader`]). The user's own attributes stay as they are. Content-based deduplication
-//! looks at bodies only.
+//! nothing ([`TraceHeader`]). Where that isn't written either (SNS has none) the trace ends: it is counted
+//! as one that had [no room](throughline_core::Outcomes::no_room), and told in the log once a minute at
+//! most. The user's own attributes stay as they are. Content-based deduplication looks at bodies only.
 //!
 //! [`ReceiveMessage`](aws_sdk_sqs::Client::receive_message) is asked for these names, beside those
-//! that the caller asks for.
+//! that the caller asks for; and for the time at which a message was sent, the count of its receives and
+//! its group.
 //!
 //! # A message that has a context
 //!
@@ -79,7 +82,7 @@
 //! |---|---|
 //! | that of the message which is handled here, as a handler forwards it; or the current one, put in by hand | replaced by that of the send, which belongs under what is current |
 //! | one that isn't valid | replaced |
-//! | any other: what an outbox has kept, a message that is driven back, a `create` span of your own | kept, with all that goes along; the `send` span is CLIENT and links to it (where nothing is current it is its child, too), and there is no `create` span |
+//! | any other: what an outbox has kept, a message that is driven back, a `create` span of your own | kept, with all that goes along; the `send` span is CLIENT and links to it, and there is no `create` span. Where nothing is current, that of one message is its child, too; that of a batch, all of whose entries have one, is a root on purpose (`throughline.root`), since no message of a batch can be its parent |
 //!
 //! An attribute `baggage` beside no `traceparent` is the user's own.
 //!
@@ -94,12 +97,13 @@ mod inject;
 pub mod lambda;
 mod process;
 mod queue;
+mod room;
 mod settings;
 
 /// The library underneath, in the version that is used here.
 pub use aws_sdk_sqs;
 pub use error::{Error, NotDeleted};
-pub use process::{Deliveries, Delivery, Interceptor, Message};
+pub use process::{Deliveries, Delivery, Interceptor, Message, OwnedMessage};
 pub use queue::{Queue, Runner};
 pub use settings::TraceHeader;
 /// Whether a message continues its sender's trace, or is linked to it.

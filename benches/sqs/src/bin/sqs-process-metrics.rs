@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use throughline::core::W3cPropagator;
 use throughline::sqs::{Deliveries, Message};
 
-async fn handle(message: &Message) -> Result<(), Infallible> {
+async fn handle(message: Message<'_>) -> Result<(), Infallible> {
     sqs::handle(message.body());
     Ok(())
 }

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use throughline::core::W3cPropagator;
 use throughline::sqs::{Message, Queue};
 
-async fn handle(message: &Message) -> Result<(), Infallible> {
+async fn handle(message: Message<'_>) -> Result<(), Infallible> {
     sqs::handle(message.body());
     Ok(())
 }

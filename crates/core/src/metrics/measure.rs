@@ -47,6 +47,8 @@ struct Told {
     request_size: Option<u64>,
     response_size: Option<u64>,
     messages: Option<u64>,
+    /// Of these, where it isn't all of them or none: how many have failed.
+    failed: Option<u64>,
 }
 
 impl fmt::Debug for Measure {
@@ -85,6 +87,7 @@ impl Measure {
                 request_size: None,
                 response_size: None,
                 messages: None,
+                failed: None,
             }),
             has_ended: AtomicBool::new(false),
             counted: AtomicU64::new(0),
@@ -203,6 +206,11 @@ impl Measure {
         self.told().messages = (count > 0).then_some(count);
     }
 
+    /// How many of them have failed, where the others have not: these are counted without the reason.
+    pub fn failed_messages(&self, count: u64) {
+        self.told().failed = Some(count);
+    }
+
     /// From now on the bytes of the response are counted.
     pub fn start_counting(&self) {
         self.0.counted.store(1, Relaxed);
@@ -255,7 +263,16 @@ impl Measure {
             size.record(bytes, labels);
         }
         if let (Some(messages), Some(count)) = (&set.messages, told.messages) {
-            messages.add(count, labels);
+            let failed = told.failed.map_or(count, |failed| failed.min(count));
+            let others = count - failed;
+            if failed > 0 || others == 0 {
+                messages.add(failed, labels);
+            }
+            if others > 0 {
+                let is_reason = |label: &KeyValue| label.key.as_str() == semconv::ERROR_TYPE;
+                let labels: Vec<_> = labels.iter().filter(|it| !is_reason(it)).cloned().collect();
+                messages.add(others, &labels);
+            }
         }
         let counted = self.0.counted.load(Relaxed).checked_sub(1);
         if let (Some(size), Some(bytes)) = (&set.response_size, counted.or(told.response_size)) {

@@ -2,32 +2,32 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use aws_sdk_sqs::types::Message as SdkMessage;
-use throughline_core::http::shared_str;
-use throughline_core::messaging::{self, Destination, destination};
 use throughline_core::metrics::Operation;
-use throughline_core::{BoundarySpan, Config, Description, Extraction, semconv};
+use throughline_core::{BoundarySpan, Config, Description, Extraction, messaging, semconv};
 
-use super::span::shown;
+use super::span::Place;
 use super::{Delivery, Message};
 use crate::extract::MessageContext;
 use crate::settings::Settings;
 
-const SYSTEM: &str = "aws.sqs";
 const PROCESS: &str = "process";
-
-/// Room for the attributes below, for how it ended, and for a few of the handler's.
-const CAPACITY: usize = 12;
 
 /// How messages are taken in that came in some other way than by a [`Queue`](crate::Queue): from a
 /// client of your own, or in an event of AWS Lambda. To delete them is left to you.
 ///
-/// ```
-/// use throughline_sqs::Deliveries;
+/// A receive has to ask for what the trace travels by, and for what is told of a message. A client with
+/// an [`Interceptor`](crate::Interceptor) does so by itself; any other is told to:
 ///
-/// # async fn handle(_: &throughline_sqs::Message) -> Result<(), std::io::Error> { Ok(()) }
+/// ```
+/// use aws_sdk_sqs::types::MessageSystemAttributeName;
+/// use throughline_sqs::{Deliveries, Message};
+///
+/// # async fn handle(_: Message<'_>) -> Result<(), std::io::Error> { Ok(()) }
 /// # async fn run(sqs: aws_sdk_sqs::Client, url: &str) -> Result<(), Box<dyn std::error::Error>> {
 /// let deliveries = Deliveries::of(url).expect_parent(true);
-/// let received = sqs.receive_message().queue_url(url).message_attribute_names("All").send().await?;
+/// let poll = sqs.receive_message().queue_url(url).message_attribute_names("All");
+/// let poll = poll.message_system_attribute_names(MessageSystemAttributeName::All);
+/// let received = poll.send().await?;
 /// for message in received.messages.unwrap_or_default() {
 ///     let receipt = message.receipt_handle.clone();
 ///     deliveries.delivery(message).process(async |message| handle(message).await).await?;
@@ -38,21 +38,18 @@ const CAPACITY: usize = 12;
 #[derive(Clone, Debug)]
 pub struct Deliveries {
     settings: Arc<Settings>,
-    source: Arc<Source>,
+    place: Arc<Place>,
     /// Whether nobody else does: messages are counted where they are received.
     counts: bool,
 }
 
-/// Where messages come from, as their spans tell it.
-#[derive(Clone, Debug, Default)]
-struct Source {
-    url: Option<Arc<str>>,
-    name: Option<Arc<str>>,
-}
-
 impl Default for Deliveries {
     fn default() -> Self {
-        Deliveries { settings: Arc::new(Settings::new()), source: Arc::default(), counts: false }
+        Deliveries {
+            settings: Arc::new(Settings::new()),
+            place: Arc::new(Place::unknown()),
+            counts: false,
+        }
     }
 }
 
@@ -60,27 +57,23 @@ impl Deliveries {
     /// From the queue of this URL, with OpenTelemetry's global provider and propagator.
     #[must_use]
     pub fn of(queue_url: impl AsRef<str>) -> Self {
-        let url = &*shown(queue_url.as_ref());
-        let name = url.trim_end_matches('/').rsplit('/').next().filter(|name| !name.is_empty());
-        let source = Source { url: Some(shared(url)), name: name.map(Arc::from) };
-        Deliveries { source: Arc::new(source), ..Deliveries::default() }
+        Deliveries { place: Arc::new(Place::of_url(queue_url.as_ref())), ..Deliveries::default() }
     }
 
     /// The same for messages that no client received, from the queue of this ARN, whose last part is
     /// its name, unless the queue is known.
     #[cfg(feature = "lambda")]
     pub(crate) fn with_arn(&self, arn: Option<&str>) -> Self {
-        let name = arn.and_then(|arn| arn.rsplit(':').next()).filter(|name| !name.is_empty());
-        let source = match (name, &self.source.name) {
-            (Some(name), None) => Arc::new(Source { url: None, name: Some(Arc::from(name)) }),
-            _ => Arc::clone(&self.source),
+        let place = match (arn, self.place.name()) {
+            (Some(arn), None) => Arc::new(Place::of_arn(arn)),
+            _ => Arc::clone(&self.place),
         };
-        Deliveries { settings: Arc::clone(&self.settings), source, counts: true }
+        Deliveries { settings: Arc::clone(&self.settings), place, counts: true }
     }
 
     /// A message of the queue, to be processed.
     pub fn delivery(&self, message: SdkMessage) -> Delivery {
-        Delivery::new(self.clone(), Message::new(message), None)
+        Delivery::new(self.clone(), message, None)
     }
 
     pub(crate) fn change(self, change: impl FnOnce(&mut Settings)) -> Self {
@@ -97,64 +90,38 @@ impl Deliveries {
         &self.settings
     }
 
-    /// The URL of the queue, its name where that isn't known.
-    pub(crate) fn queue(&self) -> Arc<str> {
-        let Source { url, name } = &*self.source;
-        url.clone().or_else(|| name.clone()).unwrap_or_else(|| Arc::from("an unknown queue"))
+    /// The URL of the queue, its ARN where that isn't known.
+    pub(crate) fn queue(&self) -> &str {
+        self.place.id().unwrap_or("an unknown queue")
     }
 
     crate::settings::inbound_setters!();
     throughline_core::config_setters!();
 
     /// Takes the context out of a message.
-    pub(super) fn extract(&self, message: &Message) -> Extraction {
-        self.settings.config.extract(&MessageContext::of(message.inner(), &self.settings))
+    pub(super) fn extract(&self, message: &SdkMessage) -> Extraction {
+        self.settings.config.extract(&MessageContext::of(message, &self.settings))
     }
 
     /// Starts the span of a message, in the trace that it came with. Whatever is current here, the
     /// consumer's own loop for one, is linked to; or the other way round.
-    pub(super) fn start(&self, message: &Message, extraction: Extraction) -> BoundarySpan {
+    pub(super) fn start(&self, message: Message<'_>, extraction: Extraction) -> BoundarySpan {
         let config = &self.settings.config;
         let how = (self.settings.creation_context, config.expects_parent());
         let mut span = messaging::process(config, extraction, how, || self.describe(message));
-        if config.is_measured() {
-            let measure =
-                config.measure(Operation::MessagingProcess, |labels| match self.named() {
-                    Some(destination) => messaging::label(SYSTEM, PROCESS, destination, labels),
-                    None => {
-                        labels.set(semconv::MESSAGING_SYSTEM_NAME, SYSTEM);
-                        labels.set(semconv::MESSAGING_OPERATION_NAME, PROCESS);
-                    }
-                });
-            if let Some(measure) = measure {
-                if self.counts {
-                    measure.messages(1);
-                }
-                span.measured(measure);
+        if config.is_measured()
+            && let Some(measure) = self.place.measure(config, Operation::MessagingProcess, PROCESS)
+        {
+            if self.counts {
+                measure.messages(1);
             }
+            span.measured(measure);
         }
         span
     }
 
-    fn named(&self) -> Option<Destination> {
-        self.source.name.as_deref().map(|name| destination(PROCESS, name))
-    }
-
-    fn describe(&self, message: &Message) -> Description {
-        let (name, destination) = match self.named() {
-            Some(Destination { name, destination }) => (name, Some(destination)),
-            None => (PROCESS.into(), None),
-        };
-        let mut span = Description::new(name, CAPACITY);
-        messaging::set_system(&mut span, SYSTEM);
-        span.set(semconv::MESSAGING_OPERATION_NAME, PROCESS);
-        span.set(semconv::MESSAGING_OPERATION_TYPE, PROCESS);
-        if let Some(destination) = destination {
-            span.set(semconv::MESSAGING_DESTINATION_NAME, destination);
-        }
-        if let Some(url) = &self.source.url {
-            span.set(semconv::AWS_SQS_QUEUE_URL, Arc::clone(url));
-        }
+    fn describe(&self, message: Message<'_>) -> Description {
+        let mut span = self.place.describe(PROCESS, PROCESS);
         let id = message.message_id();
         if !id.is_empty() {
             span.set(semconv::MESSAGING_MESSAGE_ID, id.to_owned());
@@ -166,8 +133,4 @@ impl Deliveries {
         }
         span
     }
-}
-
-fn shared(text: &str) -> Arc<str> {
-    shared_str(text.as_bytes()).unwrap_or_else(|| Arc::from(text))
 }

@@ -9,7 +9,7 @@ use futures_util::FutureExt;
 use opentelemetry::trace::{SpanContext, TraceContextExt};
 use throughline_core::{BoundarySpan, End, Extraction};
 
-use super::{Deliveries, Message};
+use super::{Deliveries, Message, OwnedMessage};
 use crate::queue::Lease;
 
 /// A message that was received, and is still to be processed.
@@ -19,7 +19,8 @@ use crate::queue::Lease;
 /// message outside of its context.
 ///
 /// What a [`Queue`](crate::Queue) received is deleted when its handler has succeeded. Until then the
-/// message stays invisible to others, however long its handler takes or it waits for one. A message
+/// message stays invisible to others, however long its handler takes or it waits for one, up to the
+/// twelve hours after which SQS gives it to others. A message
 /// whose handler fails, panics or is dropped comes again after a while; one that is dropped
 /// unprocessed is given back at once.
 ///
@@ -29,7 +30,7 @@ pub struct Delivery {
     // Made when it is first asked for.
     extraction: OnceLock<Extraction>,
     deliveries: Deliveries,
-    message: Message,
+    message: SdkMessage,
     lease: Option<Lease>,
 }
 
@@ -37,11 +38,12 @@ pub struct Delivery {
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Handled {
     Ok,
+    /// It comes again: what is behind it in its order has to wait.
     Failed,
 }
 
 impl Delivery {
-    pub(crate) fn new(deliveries: Deliveries, message: Message, lease: Option<Lease>) -> Self {
+    pub(crate) fn new(deliveries: Deliveries, message: SdkMessage, lease: Option<Lease>) -> Self {
         Delivery { extraction: OnceLock::new(), deliveries, message, lease }
     }
 
@@ -55,31 +57,36 @@ impl Delivery {
         GLOBAL.delivery(message)
     }
 
+    fn message(&self) -> Message<'_> {
+        Message::new(&self.message)
+    }
+
     /// The id that SQS gave it.
     #[must_use]
     pub fn message_id(&self) -> &str {
-        self.message.message_id()
+        self.message().message_id()
     }
 
     /// The group in which it has its order.
     #[must_use]
     pub fn group_id(&self) -> Option<&str> {
-        self.message.group_id()
+        self.message().group_id()
     }
 
     /// How often it was received, this time included.
     #[must_use]
     pub fn receive_count(&self) -> Option<u32> {
-        self.message.receive_count()
+        self.message().receive_count()
     }
 
     /// When it was sent, by the clock of SQS.
     #[must_use]
     pub fn sent_at(&self) -> Option<SystemTime> {
-        self.message.sent_at()
+        self.message().sent_at()
     }
 
-    /// The span whose trace it continues; `None` where it carries none that is valid and trusted.
+    /// The span whose trace it continues, or would, were it not told to be
+    /// [linked](crate::CreationContext::Link); `None` where it carries none that is valid and trusted.
     #[must_use]
     pub fn parent(&self) -> Option<SpanContext> {
         let extraction = self.extraction.get_or_init(|| self.deliveries.extract(&self.message));
@@ -87,13 +94,14 @@ impl Delivery {
         parent.is_valid().then_some(parent)
     }
 
-    fn start(self) -> (BoundarySpan, Message, Option<Lease>) {
+    fn start(self) -> Started {
         let Delivery { extraction, deliveries, message, mut lease } = self;
         if let Some(lease) = &mut lease {
             lease.start();
         }
         let extraction = extraction.into_inner().unwrap_or_else(|| deliveries.extract(&message));
-        (deliveries.start(&message, extraction), message, lease)
+        let span = deliveries.start(Message::new(&message), extraction);
+        Started { span, deliveries, message, lease }
     }
 
     /// Handles the message: `handler` runs in a span of kind CONSUMER, in the message's trace.
@@ -108,12 +116,13 @@ impl Delivery {
     /// The handler's own. The message is not deleted then, and comes again.
     pub async fn process<T, E, F>(self, handler: F) -> Result<T, E>
     where
-        F: AsyncFnOnce(&Message) -> Result<T, E>,
+        F: AsyncFnOnce(Message<'_>) -> Result<T, E>,
         E: Display,
     {
-        let (span, message, lease) = self.start();
+        let Started { span, message, lease, .. } = self.start();
+        let message = Message::new(&message);
         // In a block: the call that makes the future is in the context as well.
-        let (result, span) = span.process(async { handler(&message).await }).await;
+        let (result, span) = span.process(async move { handler(message).await }).await;
         match &result {
             Ok(_) => {
                 span.end(End::Completed);
@@ -128,58 +137,74 @@ impl Delivery {
     }
 
     /// The same for a runner: the handler owns the message, and a panic stays here.
-    pub(crate) async fn handle<T, E, Fut>(self, handler: impl FnOnce(Message) -> Fut) -> Handled
+    pub(crate) async fn handle<T, E, Fut>(
+        self,
+        handler: impl FnOnce(OwnedMessage) -> Fut,
+    ) -> Handled
     where
         Fut: Future<Output = Result<T, E>>,
         E: Display,
     {
-        let (span, message, lease) = self.start();
+        let Started { span, deliveries, message, lease } = self.start();
+        let message = OwnedMessage::new(message);
         let told = message.clone();
+        let tell = |end: &End| tell_failure(&deliveries, told.as_message(), end);
         // All that is the user's is in there: to print an error, or to drop it, may panic as well.
         let work = AssertUnwindSafe(async {
             match handler(message).await {
                 Ok(_) => End::Completed,
                 Err(error) => {
                     let end = End::failed_saying::<E>(&error);
-                    tell_failure(&told, &end);
+                    tell(&end);
                     end
                 }
             }
         });
         let (result, mut span) = span.process(work.catch_unwind()).await;
         let end = result.unwrap_or_else(|_| {
-            span.enter(|| tell_failure(&told, &End::Panicked));
+            span.enter(|| tell(&End::Panicked));
             End::Panicked
         });
         let is_ok = end == End::Completed;
         span.end(end);
-        match (is_ok, lease) {
-            (false, _) => Handled::Failed,
-            (true, lease) => {
-                if let Some(lease) = lease {
-                    lease.delete();
-                }
-                Handled::Ok
-            }
-        }
+        let is_done = match lease {
+            Some(lease) if is_ok => lease.delete_in_order().await,
+            _ => is_ok,
+        };
+        if is_done { Handled::Ok } else { Handled::Failed }
     }
 }
 
-/// In the message's trace, so that the line tells of it.
-fn tell_failure(message: &Message, end: &End) {
+/// A message that is being processed.
+struct Started {
+    span: BoundarySpan,
+    deliveries: Deliveries,
+    message: SdkMessage,
+    lease: Option<Lease>,
+}
+
+/// Where nobody else does; in the message's trace, so that the line tells of it.
+pub(crate) fn tell_failure(deliveries: &Deliveries, message: Message<'_>, end: &End) {
     let error = match end {
         End::Failed { description, .. } => &**description,
         _ => "its handler panicked",
     };
+    let queue = deliveries.queue();
     let (message_id, receive_count) = (message.message_id(), message.receive_count());
-    tracing::warn!(message_id, receive_count, error, "a message failed, and comes again");
+    tracing::warn!(
+        queue,
+        message_id,
+        receive_count,
+        error,
+        "a message failed: it comes again, unless the queue's redrive policy takes it"
+    );
 }
 
 impl fmt::Debug for Delivery {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Delivery")
             .field("queue", &self.deliveries.queue())
-            .field("message", &self.message)
+            .field("message", &self.message())
             .finish_non_exhaustive()
     }
 }

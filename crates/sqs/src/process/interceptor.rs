@@ -91,7 +91,8 @@ impl Interceptor {
         self.change(|settings| settings.create_spans = create)
     }
 
-    /// The most bytes that the queues take, their `MaximumMessageSize`; 1 MiB unless told otherwise.
+    /// The most bytes that the queues take of a message, their `MaximumMessageSize`; 1 MiB unless told
+    /// otherwise, which is what they take of a batch in any case.
     /// No context makes a message longer than that, nor than 256 KiB, the most that queues took until
     /// 2025, unless it is already.
     #[must_use]

@@ -5,6 +5,7 @@ mod delivery;
 mod end;
 mod interceptor;
 mod message;
+mod no_room;
 #[cfg(feature = "sns")]
 mod publish;
 mod receive;
@@ -15,6 +16,8 @@ mod span;
 pub use deliveries::Deliveries;
 pub use delivery::Delivery;
 pub use interceptor::Interceptor;
-pub use message::Message;
+pub use message::{Message, OwnedMessage};
 
 pub(crate) use delivery::Handled;
+#[cfg(feature = "lambda")]
+pub(crate) use delivery::tell_failure;

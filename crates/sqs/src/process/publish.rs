@@ -11,7 +11,8 @@ use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use super::end::{Refused, Said};
 use super::send::{Answer, Entry, Sending};
 use super::span::Place;
-use crate::inject::{Outgoing, size_of};
+use crate::inject::Outgoing;
+use crate::room::size_of;
 use crate::settings::Settings;
 
 /// `None` for another call, and for what goes to a phone: that is no message for a service.

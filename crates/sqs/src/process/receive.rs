@@ -20,6 +20,13 @@ use crate::settings::Settings;
 const ALL: &str = "All";
 const ALL_BY_PREFIX: &str = ".*";
 
+/// What is told of a message beside its trace: how long it waited, which time it is, its group.
+const TOLD: [MessageSystemAttributeName; 3] = [
+    MessageSystemAttributeName::SentTimestamp,
+    MessageSystemAttributeName::ApproximateReceiveCount,
+    MessageSystemAttributeName::MessageGroupId,
+];
+
 /// A poll.
 #[derive(Debug)]
 pub(super) struct Receiving {
@@ -101,22 +108,27 @@ fn ask(settings: &Settings, input: &mut ReceiveMessageInput) {
             names.push(field);
         }
     }
-    if !header {
-        return;
-    }
-    let name = MessageSystemAttributeName::AwsTraceHeader;
+    let header = header.then_some(MessageSystemAttributeName::AwsTraceHeader);
     // SQS knows the same list by two names, of which the caller's holds.
     match (&mut input.message_system_attribute_names, deprecated(&mut input.attribute_names)) {
+        (None, Some(names)) if names.contains(&QueueAttributeName::All) => {}
         (None, Some(names)) => {
-            let name = QueueAttributeName::from(name.as_str());
-            if !names.contains(&QueueAttributeName::All) && !names.contains(&name) {
-                names.push(name);
+            for name in TOLD.iter().chain(&header) {
+                let name = QueueAttributeName::from(name.as_str());
+                if !names.contains(&name) {
+                    names.push(name);
+                }
             }
         }
         (names, _) => {
             let names = names.get_or_insert_default();
-            if !names.contains(&MessageSystemAttributeName::All) && !names.contains(&name) {
-                names.push(name);
+            if names.contains(&MessageSystemAttributeName::All) {
+                return;
+            }
+            for name in TOLD.iter().chain(&header) {
+                if !names.contains(name) {
+                    names.push(name.clone());
+                }
             }
         }
     }

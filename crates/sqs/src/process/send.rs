@@ -7,14 +7,17 @@ use aws_sdk_sqs::config::interceptors::FinalizerInterceptorContextRef;
 use aws_sdk_sqs::operation::send_message::{SendMessageInput, SendMessageOutput};
 use aws_sdk_sqs::operation::send_message_batch::{SendMessageBatchInput, SendMessageBatchOutput};
 use aws_smithy_runtime_api::client::interceptors::context::{Input, Output};
+use opentelemetry::Context;
 use opentelemetry::trace::{SpanContext, SpanKind, TraceContextExt};
 use throughline_core::messaging;
-use throughline_core::metrics::Operation;
+use throughline_core::metrics::{Measure, Operation};
 use throughline_core::{BoundarySpan, End, semconv};
 
 use super::end::{self, Refused};
+use super::no_room;
 use super::span::{CREATE, Place, SEND, called, count};
-use crate::inject::{Attribute, Outgoing, Size, size_of};
+use crate::inject::Outgoing;
+use crate::room::{Attribute, Size, size_of};
 use crate::settings::Settings;
 
 /// A call that sends.
@@ -25,6 +28,7 @@ pub(super) struct Sending {
     created: Vec<(String, BoundarySpan)>,
     /// How many entries a batch has.
     entries: Option<usize>,
+    measure: Option<Measure>,
     tells_server: bool,
 }
 
@@ -106,13 +110,15 @@ impl Sending {
             Some(created) => messaging::send_created(&settings.config, created, describe),
             None => settings.config.send(SpanKind::Producer, describe),
         };
-        measure(settings, &mut span, 1, || &place);
+        let measure = measure(settings, &mut span, 1, || &place);
         if !is_created {
-            let (mut size, mut same) = (Size::new(size, settings), Size::new(size, settings));
-            message.put(span.context(), settings, [&mut size, &mut same]);
+            let size = Size::of_message(size, settings);
+            if !message.put(span.context(), settings, [&mut size.clone(), &mut size.clone()]) {
+                no_room::tell(&place);
+            }
         }
         let tells_server = !span.is_recording() || place.tells_server();
-        Sending { span, created: Vec::new(), entries: None, tells_server }
+        Sending { span, created: Vec::new(), entries: None, measure, tells_server }
     }
 
     /// Starts the spans of a batch, and puts into each entry the one in which it is created.
@@ -122,17 +128,27 @@ impl Sending {
         place: &Place,
     ) -> Self {
         let messages = entries.len();
-        let mut all = Size::new(entries.iter().map(|entry| entry.size).sum(), settings);
+        let mut all = Size::of_batch(entries.iter().map(|entry| entry.size).sum());
+        let mut put = |entry: &mut Entry<'_, V>, context: &Context| {
+            let mut size = Size::of_message(entry.size, settings);
+            if !entry.message.put(context, settings, [&mut size, &mut all]) {
+                no_room::tell(place);
+            }
+        };
         let mut links = Vec::with_capacity(messages);
         let (mut created, mut rest) = (Vec::new(), Vec::new());
+        // Whoever relays what others have created, of any number of traces, is in none of them.
+        let mut relays = messages > 0;
         for mut entry in entries {
             if let Some(creation) = entry.message.creation(settings) {
                 links.push(creation.span().span_context().clone());
-            } else if settings.create_spans {
+                continue;
+            }
+            relays = false;
+            if settings.create_spans {
                 let describe = || place.describe(CREATE, CREATE);
                 let span = settings.config.send(SpanKind::Producer, describe);
-                let mut size = Size::new(entry.size, settings);
-                entry.message.put(span.context(), settings, [&mut size, &mut all]);
+                put(&mut entry, span.context());
                 // Where none was started there is none to link to, and none to end.
                 if !span.is_carried() {
                     links.push(span.context().span().span_context().clone());
@@ -149,17 +165,19 @@ impl Sending {
         let mut span = settings.config.send(kind, || {
             let mut span = place.describe(SEND, SEND);
             span.set(semconv::MESSAGING_BATCH_MESSAGE_COUNT, count(messages));
+            if relays && !Context::map_current(|current| current.span().span_context().is_valid()) {
+                span.set(semconv::THROUGHLINE_ROOT, SEND);
+            }
             span.reserve_links(links.len());
             links.into_iter().filter(SpanContext::is_valid).for_each(|it| span.link(it));
             span
         });
-        measure(settings, &mut span, messages, || place);
+        let measure = measure(settings, &mut span, messages, || place);
         for mut entry in rest {
-            let mut size = Size::new(entry.size, settings);
-            entry.message.put(span.context(), settings, [&mut size, &mut all]);
+            put(&mut entry, span.context());
         }
         let tells_server = place.tells_server();
-        Sending { span, created, entries: Some(messages), tells_server }
+        Sending { span, created, entries: Some(messages), measure, tells_server }
     }
 
     pub(super) fn end(self, context: &FinalizerInterceptorContextRef<'_>, cfg: &ConfigBag) {
@@ -201,7 +219,11 @@ impl Sending {
                         span.end(refused.end());
                     }
                 }
-                end::of_batch(&refused, self.entries.unwrap_or_default())
+                let entries = self.entries.unwrap_or_default();
+                if let Some(measure) = self.measure.filter(|_| refused.len() < entries) {
+                    measure.failed_messages(refused.len() as u64);
+                }
+                end::of_batch(&refused, entries)
             }
         };
         // Of these the service has said nothing, though it should.
@@ -220,14 +242,15 @@ fn measure<'a>(
     span: &mut BoundarySpan,
     messages: usize,
     place: impl FnOnce() -> &'a Place,
-) {
+) -> Option<Measure> {
     let config = &settings.config;
-    if config.is_measured()
-        && let Some(measure) = place().measure(config, Operation::MessagingSend, SEND)
-    {
-        measure.messages(messages as u64);
-        span.measured(measure);
+    if !config.is_measured() {
+        return None;
     }
+    let measure = place().measure(config, Operation::MessagingSend, SEND)?;
+    measure.messages(messages as u64);
+    span.measured(measure.clone());
+    Some(measure)
 }
 
 fn tell_message(span: &BoundarySpan, id: Option<&str>) {

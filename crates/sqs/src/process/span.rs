@@ -12,8 +12,10 @@ use throughline_core::messaging::{self, Destination, destination, set_system};
 use throughline_core::metrics::{Measure, Operation};
 use throughline_core::{Config, Description, semconv};
 
-/// Room for the attributes below, for those at the end, and for how it ended.
-const CAPACITY: usize = 11;
+/// Room for the attributes below, for those of a message or of the end, and for a few of a handler's.
+const CAPACITY: usize = 14;
+
+const SQS: &str = "aws.sqs";
 
 pub(super) const SEND: &str = "send";
 pub(super) const CREATE: &str = "create";
@@ -24,8 +26,8 @@ pub(super) const SETTLE: &str = "settle";
 #[derive(Clone, Debug)]
 pub(super) struct Place {
     system: &'static str,
-    /// Of a queue, or the ARN of a topic.
-    key: &'static str,
+    /// As what spans tell `id`: the URL of a queue, or the ARN of a topic; not the ARN of a queue.
+    key: Option<&'static str>,
     id: Option<Arc<str>>,
     server: Option<Host>,
 }
@@ -39,7 +41,29 @@ impl Place {
         // Calls go there, whatever host the URL names.
         let server = params.and_then(|params| params.endpoint()).or(url).and_then(origin);
         let id = url.map(|url| shared(&shown(url)));
-        Place { system: "aws.sqs", key: semconv::AWS_SQS_QUEUE_URL, id, server }
+        Place { system: SQS, key: Some(semconv::AWS_SQS_QUEUE_URL), id, server }
+    }
+
+    /// The queue of this URL, whoever calls it.
+    pub(super) fn of_url(url: &str) -> Self {
+        let (id, server) = (Some(shared(&shown(url))), origin(url));
+        Place { system: SQS, key: Some(semconv::AWS_SQS_QUEUE_URL), id, server }
+    }
+
+    /// The queue of this ARN.
+    #[cfg(feature = "lambda")]
+    pub(super) fn of_arn(arn: &str) -> Self {
+        Place { system: SQS, key: None, id: Some(shared(arn)), server: None }
+    }
+
+    /// Any queue.
+    pub(super) fn unknown() -> Self {
+        Place { system: SQS, key: None, id: None, server: None }
+    }
+
+    /// Its URL or ARN.
+    pub(super) fn id(&self) -> Option<&str> {
+        self.id.as_deref()
     }
 
     /// The topic of a call. The SDK tells the host that it goes to only afterwards, unless it was
@@ -50,7 +74,7 @@ impl Place {
         let params =
             params.and_then(|params| params.get::<aws_sdk_sns::config::endpoint::Params>());
         let server = params.and_then(|params| params.endpoint()).and_then(origin);
-        let key = semconv::AWS_SNS_TOPIC_ARN;
+        let key = Some(semconv::AWS_SNS_TOPIC_ARN);
         Place { system: "aws.sns", key, id: Some(shared(arn)), server }
     }
 
@@ -60,7 +84,7 @@ impl Place {
     }
 
     /// The name at the end of the URL or the ARN.
-    fn name(&self) -> Option<&str> {
+    pub(super) fn name(&self) -> Option<&str> {
         let id = self.id.as_deref()?.trim_end_matches('/');
         let before = id.bytes().rposition(|byte| matches!(byte, b'/' | b':'));
         let name = &id[before.map_or(0, |place| place + 1)..];
@@ -81,8 +105,8 @@ impl Place {
         if let Some(destination) = destination {
             span.set(semconv::MESSAGING_DESTINATION_NAME, destination);
         }
-        if let Some(id) = &self.id {
-            span.set(self.key, Arc::clone(id));
+        if let (Some(key), Some(id)) = (self.key, &self.id) {
+            span.set(key, Arc::clone(id));
         }
         if let Some(server) = &self.server {
             span.set_server(server.clone());
@@ -99,7 +123,7 @@ impl Place {
         operation: &'static str,
     ) -> Option<Measure> {
         config.measure(measured, |labels| {
-            // Without a queue no call gets as far as to be sent.
+            // Without a queue no call gets as far as to be sent, but a message may be processed.
             let named = destination(operation, self.name().unwrap_or(semconv::OTHER));
             messaging::label(self.system, operation, named, labels);
             if let Some(server) = &self.server {
@@ -110,7 +134,7 @@ impl Place {
 }
 
 /// The URL of a queue without what it needn't have and nobody may read: a user, a password, a query.
-pub(crate) fn shown(url: &str) -> Cow<'_, str> {
+fn shown(url: &str) -> Cow<'_, str> {
     if !url.bytes().any(|byte| matches!(byte, b'@' | b'?' | b'#')) {
         return Cow::Borrowed(url);
     }

@@ -18,9 +18,16 @@ pub(super) enum Outcome {
     Done,
     /// It may go well another time.
     Failed(String),
-    /// It never will: the receipt has expired, the queue is gone, the right is missing.
+    /// It never will: the receipt has expired, the queue is gone.
     Refused(String),
+    /// This right is missing.
+    Denied(&'static str, String),
 }
+
+pub(super) const RECEIVE: &str = "sqs:ReceiveMessage";
+const DELETE: &str = "sqs:DeleteMessage";
+const CHANGE: &str = "sqs:ChangeMessageVisibility";
+const DECRYPT: &str = "kms:Decrypt";
 
 /// A message of a call: its number here, and its receipt.
 pub(super) type Entry = (u64, String);
@@ -38,9 +45,9 @@ pub(super) async fn delete(
     match request.set_entries(Some(list.collect())).send().await {
         Ok(output) => {
             let done: Vec<_> = output.successful().iter().map(DeletedEntry::id).collect();
-            told(&entries, &done, output.failed())
+            told(&entries, &done, output.failed(), DELETE)
         }
-        Err(error) => all(&entries, &error),
+        Err(error) => all(&entries, &error, DELETE),
     }
 }
 
@@ -60,14 +67,19 @@ pub(super) async fn change(
     match sent {
         Ok(output) => {
             let done: Vec<_> = output.successful().iter().map(ChangedEntry::id).collect();
-            told(&entries, &done, output.failed())
+            told(&entries, &done, output.failed(), CHANGE)
         }
-        Err(error) => all(&entries, &error),
+        Err(error) => all(&entries, &error, CHANGE),
     }
 }
 
 /// An answer of 200 says nothing: it tells of each entry.
-fn told(entries: &[Entry], done: &[&str], failed: &[BatchResultErrorEntry]) -> Vec<(u64, Outcome)> {
+fn told(
+    entries: &[Entry],
+    done: &[&str],
+    failed: &[BatchResultErrorEntry],
+    right: &'static str,
+) -> Vec<(u64, Outcome)> {
     let outcome = |place: usize| {
         let id = place.to_string();
         if done.contains(&id.as_str()) {
@@ -76,7 +88,11 @@ fn told(entries: &[Entry], done: &[&str], failed: &[BatchResultErrorEntry]) -> V
         match failed.iter().find(|it| it.id() == id) {
             Some(it) => {
                 let said = format!("{}: {}", it.code(), it.message().unwrap_or_default());
-                if it.sender_fault() { Outcome::Refused(said) } else { Outcome::Failed(said) }
+                match missing(it.code(), right) {
+                    Some(right) => Outcome::Denied(right, said),
+                    None if it.sender_fault() => Outcome::Refused(said),
+                    None => Outcome::Failed(said),
+                }
             }
             None => Outcome::Failed("SQS told nothing of it".to_owned()),
         }
@@ -84,14 +100,16 @@ fn told(entries: &[Entry], done: &[&str], failed: &[BatchResultErrorEntry]) -> V
     entries.iter().enumerate().map(|(place, (id, _))| (*id, outcome(place))).collect()
 }
 
-fn all<E>(entries: &[Entry], error: &SdkError<E>) -> Vec<(u64, Outcome)>
+fn all<E>(entries: &[Entry], error: &SdkError<E>, right: &'static str) -> Vec<(u64, Outcome)>
 where
     E: ProvideErrorMetadata + std::error::Error + 'static,
 {
     let said = error_chain(error);
-    let outcome = match error.code().is_some_and(is_final) {
-        true => Outcome::Refused(said),
-        false => Outcome::Failed(said),
+    let code = error.code();
+    let outcome = match code.and_then(|code| missing(code, right)) {
+        Some(right) => Outcome::Denied(right, said),
+        None if code.is_some_and(is_final) => Outcome::Refused(said),
+        None => Outcome::Failed(said),
     };
     entries.iter().map(|(id, _)| (*id, outcome.clone())).collect()
 }
@@ -102,9 +120,9 @@ pub(super) fn is_gone(code: &str) -> bool {
     codes.contains(&plain(code))
 }
 
-/// Codes by which AWS says no to whoever asks.
-pub(super) fn is_denied(code: &str) -> bool {
-    const CODES: [&str; 15] = [
+/// The right that is missing, if AWS says no by this code to who asks for `right`.
+pub(super) fn missing(code: &str, right: &'static str) -> Option<&'static str> {
+    const CODES: [&str; 13] = [
         "AccessDenied",
         "AccessDeniedException",
         "AuthFailure",
@@ -112,8 +130,6 @@ pub(super) fn is_denied(code: &str) -> bool {
         "InvalidAccessKeyId",
         "InvalidClientTokenId",
         "InvalidSecurity",
-        "KmsAccessDenied",
-        "KMS.AccessDeniedException",
         "MissingAuthenticationToken",
         "MissingAuthenticationTokenException",
         "NotAuthorized",
@@ -121,7 +137,13 @@ pub(super) fn is_denied(code: &str) -> bool {
         "SignatureDoesNotMatch",
         "UnrecognizedClientException",
     ];
-    CODES.contains(&plain(code))
+    // Of a queue that is encrypted with a key of its own.
+    const OF_KEYS: [&str; 2] = ["KmsAccessDenied", "KMS.AccessDeniedException"];
+    let code = plain(code);
+    match OF_KEYS.contains(&code) {
+        true => Some(DECRYPT),
+        false => CODES.contains(&code).then_some(right),
+    }
 }
 
 /// Codes that no later try changes.
@@ -134,7 +156,7 @@ pub(super) fn is_final(code: &str) -> bool {
         "UnsupportedOperation",
         "ValidationError",
     ];
-    is_gone(code) || is_denied(code) || CODES.contains(&plain(code))
+    is_gone(code) || missing(code, RECEIVE).is_some() || CODES.contains(&plain(code))
 }
 
 /// A code without the prefix that it has in AWS's older protocol.
@@ -148,11 +170,15 @@ mod tests {
 
     #[test]
     fn what_no_later_try_changes_is_told_from_what_passes() {
+        let missing = |code| missing(code, DELETE);
         for code in ["QueueDoesNotExist", "AWS.SimpleQueueService.NonExistentQueue"] {
-            assert!(is_gone(code) && is_final(code) && !is_denied(code), "{code}");
+            assert!(is_gone(code) && is_final(code) && missing(code).is_none(), "{code}");
         }
         for code in ["AccessDenied", "AccessDeniedException", "InvalidClientTokenId"] {
-            assert!(is_denied(code) && is_final(code) && !is_gone(code), "{code}");
+            assert!(missing(code) == Some(DELETE) && is_final(code) && !is_gone(code), "{code}");
+        }
+        for code in ["KMS.AccessDeniedException", "AWS.SimpleQueueService.KmsAccessDenied"] {
+            assert!(missing(code) == Some(DECRYPT) && is_final(code), "{code}");
         }
         // New credentials are on their way, or fewer calls are.
         for code in ["ExpiredToken", "RequestThrottled", "OverLimit", "InternalFailure"] {

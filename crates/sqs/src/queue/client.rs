@@ -3,18 +3,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use aws_sdk_sqs::Client;
-use aws_sdk_sqs::config::timeout::TimeoutConfig;
-use aws_sdk_sqs::error::{ProvideErrorMetadata, SdkError};
-use aws_sdk_sqs::operation::receive_message::ReceiveMessageError;
-use aws_sdk_sqs::types::{Message as SdkMessage, MessageSystemAttributeName};
-use opentelemetry::Context;
-use throughline_core::{Config, InContext};
+use throughline_core::Config;
 
+use super::Runner;
 use super::keeper::{Backoff, Keeper, seconds};
 use super::lease::MAX_VISIBILITY;
-use super::{Runner, calls};
+use super::opened::Opened;
+use super::poll::{Left, Poll};
 use crate::error::Error;
-use crate::process::{Deliveries, Delivery, Interceptor, Message};
+use crate::process::{Deliveries, Delivery};
 use crate::settings::Settings;
 
 /// SQS gives out no more at once.
@@ -33,9 +30,9 @@ const BACKOFF: Backoff =
 /// Several at once, by [`runner`](Self::runner):
 ///
 /// ```no_run
-/// use throughline_sqs::{Error, Message, Queue};
+/// use throughline_sqs::{Error, OwnedMessage, Queue};
 ///
-/// # async fn handle(_: Message) -> Result<(), std::io::Error> { Ok(()) }
+/// # async fn handle(_: OwnedMessage) -> Result<(), std::io::Error> { Ok(()) }
 /// # async fn run(sqs: aws_sdk_sqs::Client, url: String) -> Result<(), Error> {
 /// Queue::new(sqs, url)
 ///     .runner()
@@ -50,7 +47,7 @@ const BACKOFF: Backoff =
 ///
 /// ```no_run
 /// # use throughline_sqs::{Message, Queue};
-/// # async fn handle(_: &Message) -> Result<(), std::io::Error> { Ok(()) }
+/// # async fn handle(_: Message<'_>) -> Result<(), std::io::Error> { Ok(()) }
 /// # async fn run(queue: Queue) -> Result<(), Box<dyn std::error::Error>> {
 /// loop {
 ///     for delivery in queue.receive().await? {
@@ -64,35 +61,29 @@ const BACKOFF: Backoff =
 /// thread of the queue's own sees to that, so a handler may block the one it runs on. A message that
 /// keeps failing is left to the queue's redrive policy, which takes its trace along.
 ///
-/// The client may be any: an [`Interceptor`] on it is used, and where it has none, one is added that
-/// does as the queue was told.
+/// The client may be any: an [`Interceptor`](crate::Interceptor) on it is used, and where it has none,
+/// one is added that does as the queue was told.
 pub struct Queue {
-    client: Client,
-    url: Arc<str>,
-    /// The same, as errors and lines show it.
-    shown: Arc<str>,
-    deliveries: Deliveries,
-    wait_time: Duration,
-    visibility: Duration,
-    max_messages: usize,
-    backoff: Backoff,
+    pub(super) client: Client,
+    pub(super) url: Arc<str>,
+    pub(super) deliveries: Deliveries,
+    pub(super) wait_time: Duration,
+    pub(super) visibility: Duration,
+    /// As many as its kind of queue suffers, unless told otherwise.
+    max_messages: Option<usize>,
+    pub(super) backoff: Backoff,
     opened: Mutex<Option<Opened>>,
-}
-
-/// What is made with the first call.
-#[derive(Clone)]
-struct Opened {
-    client: Client,
-    keeper: Arc<Keeper>,
+    /// Polls whose receives were dropped.
+    left: Left,
 }
 
 impl fmt::Debug for Queue {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Queue")
-            .field("url", &self.shown)
+            .field("url", &self.shown())
             .field("wait_time", &self.wait_time)
             .field("visibility_timeout", &self.visibility)
-            .field("max_messages", &self.max_messages)
+            .field("max_messages", &self.most())
             .finish_non_exhaustive()
     }
 }
@@ -102,17 +93,16 @@ impl Queue {
     #[must_use]
     pub fn new(client: Client, url: impl Into<String>) -> Self {
         let url = url.into();
-        let deliveries = Deliveries::of(&url);
         Queue {
             client,
-            shown: deliveries.queue(),
-            deliveries,
+            deliveries: Deliveries::of(&url),
             url: url.into(),
             wait_time: MAX_WAIT,
             visibility: VISIBILITY,
-            max_messages: MAX_MESSAGES,
+            max_messages: None,
             backoff: BACKOFF,
             opened: Mutex::new(None),
+            left: Left::default(),
         }
     }
 
@@ -129,6 +119,8 @@ impl Queue {
 
     /// How long SQS waits for messages before it answers that there are none; 20 seconds unless
     /// told otherwise, which is the most. A runner that stops waits as long.
+    ///
+    /// Where the timeouts of the client are shorter, those of polls are longer than this.
     #[must_use]
     pub fn wait_time(self, time: Duration) -> Self {
         Queue { wait_time: time.min(MAX_WAIT), ..self }
@@ -136,18 +128,24 @@ impl Queue {
 
     /// How long a message stays invisible to others after the process that has it died, in whole
     /// seconds; 30 of them unless told otherwise. It holds in place of the queue's own, and is no
-    /// limit for handlers: while one runs it is extended.
+    /// limit for handlers: while one runs it is extended, for the twelve hours that SQS allows.
     #[must_use]
     pub fn visibility_timeout(self, time: Duration) -> Self {
         let seconds = u64::try_from(seconds(time)).unwrap_or_default();
         Queue { visibility: Duration::from_secs(seconds.clamp(1, MAX_VISIBILITY)), ..self }
     }
 
-    /// How many messages are received at once, at the most; ten unless told otherwise, which is the
-    /// most.
+    /// How many messages are received at once, at the most: ten, which is the most, and one of a FIFO
+    /// queue, unless told otherwise.
+    ///
+    /// More than one of a FIFO queue may be of the same group. If the first of those fails, a
+    /// [`Runner`] gives back the others, and SQS counts a receive for each: with a redrive policy
+    /// they can be dead before they were handled once. A loop over [`receive`](Self::receive) has to
+    /// do that itself: whoever goes on behind a failure changes the order. With one at once SQS holds
+    /// back the rest of the group until the message is deleted, or has come again and gone well.
     #[must_use]
     pub fn max_messages(self, messages: usize) -> Self {
-        Queue { max_messages: messages.clamp(1, MAX_MESSAGES), ..self }
+        Queue { max_messages: Some(messages.clamp(1, MAX_MESSAGES)), ..self }
     }
 
     /// How long a message that has failed stays invisible: `first`, twice that when it fails again,
@@ -170,70 +168,76 @@ impl Queue {
 
     /// Waits for messages once. There may be none.
     ///
-    /// To drop the future loses nothing: what it would have brought is given back.
+    /// To drop the future loses nothing, in a `select!` for one: what it would have brought is for the
+    /// next call, and kept invisible until then. Whoever calls no more [flushes](Self::flush), or drops
+    /// the queue: then it is given back.
     ///
     /// # Errors
     ///
     /// When nothing could be received. If it [is transient](Error::is_transient), the next call may
-    /// go well; the SDK has made its tries.
+    /// go well; the SDK has made its tries. When the right was missing to delete what was received
+    /// before, or to change its visibility: it would only be handled again and again.
     ///
     /// # Panics
     ///
     /// Outside of a tokio runtime.
     pub async fn receive(&self) -> Result<Vec<Delivery>, Error> {
-        self.receive_up_to(self.max_messages).await
-    }
-
-    pub(super) fn shown(&self) -> &str {
-        &self.shown
+        self.receive_up_to(self.most()).await
     }
 
     pub(super) fn most(&self) -> usize {
-        self.max_messages
+        self.max_messages.unwrap_or(if self.is_fifo() { 1 } else { MAX_MESSAGES })
+    }
+
+    pub(super) fn is_fifo(&self) -> bool {
+        self.shown().trim_end_matches('/').ends_with(".fifo")
+    }
+
+    /// Its URL, as errors and lines show it.
+    pub(super) fn shown(&self) -> &str {
+        self.deliveries.queue()
     }
 
     pub(super) async fn receive_up_to(&self, most: usize) -> Result<Vec<Delivery>, Error> {
-        let Opened { client, keeper } = self.open()?;
-        let most = i32::try_from(most.clamp(1, self.max_messages)).unwrap_or(1);
-        let (shown, deliveries) = (Arc::clone(&self.shown), self.deliveries.clone());
-        let request = client
-            .receive_message()
-            .queue_url(&*self.url)
-            .max_number_of_messages(most)
-            .wait_time_seconds(seconds(self.wait_time))
-            .visibility_timeout(seconds(self.visibility))
-            .message_system_attribute_names(MessageSystemAttributeName::All)
-            .message_attribute_names("All");
-        let poll = async move {
-            let output = request.send().await.map_err(|source| failed(shown, source))?;
-            let messages = output.messages.unwrap_or_default().into_iter();
-            Ok(messages.filter_map(|it| take(it, &deliveries, &keeper)).collect())
-        };
-        // In a task: whoever waits may go, and the answer must not be lost.
-        #[expect(clippy::disallowed_methods, reason = "the context is kept")]
-        let poll = tokio::spawn(InContext::new(poll, Context::current()));
-        match poll.await {
-            Ok(received) => received,
-            Err(lost) => match lost.try_into_panic() {
-                Ok(panic) => std::panic::resume_unwind(panic),
-                Err(_) => Err(Error::Stopped { queue: Arc::clone(&self.shown) }),
-            },
+        let opened = self.open()?;
+        opened.keeper.may()?;
+        // What others have left behind comes first.
+        while let Some(poll) = self.left.take() {
+            let is_old = poll.is_done();
+            match self.left.wait(poll).await {
+                // Old news, and none.
+                Some(Ok(received)) if is_old && received.is_empty() => {}
+                Some(Err(error)) if is_old && error.is_transient() => {}
+                // The runtime on which it was is gone.
+                None => {}
+                Some(received) => return received,
+            }
+        }
+        let poll = Poll::start(self, opened, most.clamp(1, self.most()));
+        let stopped = || Err(Error::Stopped { queue: self.shown().into() });
+        self.left.wait(poll).await.unwrap_or_else(stopped)
+    }
+
+    /// Waits for polls that were left behind, and gives back what they bring.
+    pub(super) async fn leave_nothing(&self) {
+        while let Some(poll) = self.left.take() {
+            drop(self.left.wait(poll).await);
         }
     }
 
     /// Waits until all messages that were handled so far are deleted, and those given back that
-    /// weren't.
+    /// weren't. A [receive](Self::receive) whose future was dropped is waited for, up to the
+    /// [wait time](Self::wait_time), and what it brings is given back.
     ///
     /// # Errors
     ///
-    /// When messages could not be deleted since the last call, though it was tried for a while.
+    /// When messages could not be deleted since the last call, though it was tried for a while; and
+    /// when the right was missing to delete them, or to change their visibility.
     pub async fn flush(&self) -> Result<(), Error> {
         let Some(keeper) = self.keeper() else { return Ok(()) };
-        let messages = keeper.flush().await;
-        match messages.is_empty() {
-            true => Ok(()),
-            false => Err(Error::NotDeleted { queue: Arc::clone(&self.shown), messages }),
-        }
+        self.leave_nothing().await;
+        keeper.settled().await;
+        keeper.report(false).await
     }
 
     pub(super) fn keeper(&self) -> Option<Arc<Keeper>> {
@@ -241,62 +245,12 @@ impl Queue {
         opened.as_ref().map(|opened| Arc::clone(&opened.keeper))
     }
 
-    fn open(&self) -> Result<Opened, Error> {
+    pub(super) fn open(&self) -> Result<Opened, Error> {
         let mut opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(opened) = &*opened {
             return Ok(opened.clone());
         }
-        // Where the client has one, the one that was registered first does all there is to do.
-        let interceptor = Interceptor::of(Arc::clone(self.deliveries.settings()));
-        let config = self.client.config().to_builder().interceptor(interceptor).build();
-        let keeping = config.to_builder().timeout_config(self.timeouts()).build();
-        let keeping = Client::from_conf(keeping);
-        let (url, shown) = (Arc::clone(&self.url), Arc::clone(&self.shown));
-        let keeper = Keeper::start(keeping, (url, shown), self.visibility, self.backoff);
-        let thread = |source| Error::Thread { queue: Arc::clone(&self.shown), source };
-        let keeper = keeper.map_err(thread)?;
-        let client = Client::from_conf(config);
-        Ok(opened.insert(Opened { client, keeper }).clone())
-    }
-
-    /// Of the calls that keep messages. A late one is of no use; and with timeouts that nobody else
-    /// has, the SDK shares no connection with others, on whose runtime a handler may block.
-    fn timeouts(&self) -> TimeoutConfig {
-        // What isn't set stays the SDK's default.
-        let held = self.client.config().timeout_config();
-        let held = held.map(TimeoutConfig::to_builder).unwrap_or_default();
-        let time = self.visibility / 3;
-        let time = time.clamp(Duration::from_secs(1), Duration::from_secs(10));
-        held.read_timeout(time + Duration::from_nanos(1)).build()
-    }
-}
-
-fn take(message: SdkMessage, deliveries: &Deliveries, keeper: &Arc<Keeper>) -> Option<Delivery> {
-    let Some(receipt) = message.receipt_handle.clone() else {
-        let (queue, message_id) = (deliveries.queue(), message.message_id());
-        tracing::error!(%queue, message_id, "SQS gave no receipt for a message: it comes again");
-        return None;
-    };
-    let id = message.message_id.clone().unwrap_or_default();
-    let message = Message::new(message);
-    let lease = keeper.hold(receipt, id, message.receive_count().unwrap_or(1));
-    Some(Delivery::new(deliveries.clone(), message, Some(lease)))
-}
-
-fn failed(queue: Arc<str>, source: SdkError<ReceiveMessageError>) -> Error {
-    let source = Box::new(source);
-    match source.code() {
-        Some(code) if calls::is_gone(code) => Error::QueueDoesNotExist { queue, source },
-        Some(code) if calls::is_denied(code) => Error::AccessDenied { queue, source },
-        _ => Error::Receive { queue, source },
-    }
-}
-
-/// Whether another try may go better.
-pub(crate) fn is_transient(error: &SdkError<ReceiveMessageError>) -> bool {
-    match error {
-        SdkError::ConstructionFailure(_) => false,
-        SdkError::DispatchFailure(failure) => !failure.is_user(),
-        _ => !error.code().is_some_and(calls::is_final),
+        let new = Opened::new(self)?;
+        Ok(opened.insert(new).clone())
     }
 }

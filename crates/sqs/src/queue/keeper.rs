@@ -11,9 +11,12 @@ use std::time::Duration;
 use aws_sdk_sqs::Client;
 use tokio::sync::{mpsc, oneshot};
 
+use super::Queue;
+use super::denied::Denied;
 use super::lease::{Lease, MAX_VISIBILITY, Settle};
+use super::undeleted::Undeleted;
 use super::work::Work;
-use crate::error::NotDeleted;
+use crate::error::Error;
 
 /// How long a message that has failed stays invisible.
 #[derive(Clone, Copy, Debug)]
@@ -45,37 +48,52 @@ pub(super) enum Order {
         receipt: String,
         message_id: String,
     },
-    Settle(u64, Settle),
+    Settle {
+        id: u64,
+        settle: Settle,
+        /// Who waits until it is done.
+        waits: Option<oneshot::Sender<()>>,
+    },
     /// To be answered when all that was settled before is done.
-    Flush(oneshot::Sender<Vec<NotDeleted>>),
+    Flush(oneshot::Sender<()>),
+    /// To be answered with what could not be deleted since the last time; with what is still to be
+    /// deleted as well, if that isn't waited for any longer.
+    Report {
+        is_late: bool,
+        told: oneshot::Sender<Undeleted>,
+    },
 }
 
 /// The way to the thread, which lives until this is gone and all is done.
 #[derive(Debug)]
 pub(super) struct Keeper {
+    queue: Arc<str>,
     orders: mpsc::UnboundedSender<Order>,
     next: AtomicU64,
     draining: AtomicBool,
+    denied: Arc<Denied>,
     pub(super) backoff: Backoff,
+    /// Whether nothing may be handled before what is ahead of it is deleted.
+    pub(super) is_ordered: bool,
 }
 
 impl Keeper {
-    pub(super) fn start(
-        client: Client,
-        queue: (Arc<str>, Arc<str>),
-        visibility: Duration,
-        backoff: Backoff,
-    ) -> io::Result<Arc<Self>> {
+    pub(super) fn start(client: Client, queue: &Queue) -> io::Result<Arc<Self>> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let (orders, taken) = mpsc::unbounded_channel();
-        let run = move || runtime.block_on(Work::new(client, queue, visibility).run(taken));
+        let denied = Arc::<Denied>::default();
+        let work = Work::new(client, queue, Arc::clone(&denied));
+        let run = move || runtime.block_on(work.run(taken));
         #[expect(clippy::disallowed_methods, reason = "it works for messages of any trace")]
         let _thread = thread::Builder::new().name("throughline-sqs".to_owned()).spawn(run)?;
         Ok(Arc::new(Keeper {
+            queue: queue.shown().into(),
             orders,
             next: AtomicU64::new(0),
             draining: AtomicBool::new(false),
-            backoff,
+            denied,
+            backoff: queue.backoff,
+            is_ordered: queue.is_fifo(),
         }))
     }
 
@@ -91,8 +109,8 @@ impl Keeper {
         Lease::new(Arc::clone(self), id, receive_count)
     }
 
-    pub(super) fn settle(&self, id: u64, settle: Settle) {
-        self.tell(Order::Settle(id, settle));
+    pub(super) fn settle(&self, id: u64, settle: Settle, waits: Option<oneshot::Sender<()>>) {
+        self.tell(Order::Settle { id, settle, waits });
     }
 
     /// From now on what is cut short is given back at once.
@@ -104,11 +122,31 @@ impl Keeper {
         self.draining.load(Relaxed)
     }
 
-    /// Waits until all that was settled is done. What could not be deleted since the last time.
-    pub(super) async fn flush(&self) -> Vec<NotDeleted> {
+    /// Waits until all that was settled is done.
+    pub(super) async fn settled(&self) {
         let (done, is_done) = oneshot::channel();
         self.tell(Order::Flush(done));
-        is_done.await.unwrap_or_default()
+        drop(is_done.await);
+    }
+
+    /// What has gone wrong since the last time; `is_late` if what isn't deleted by now is to be told,
+    /// too.
+    pub(super) async fn report(&self, is_late: bool) -> Result<(), Error> {
+        // What could not be deleted for that is told the next time.
+        self.may()?;
+        let (told, is_told) = oneshot::channel();
+        self.tell(Order::Report { is_late, told });
+        is_told.await.unwrap_or_default().into_result(&self.queue)
+    }
+
+    /// Whether no right was found missing since somebody was told.
+    pub(super) fn may(&self) -> Result<(), Error> {
+        self.denied.take(&self.queue)
+    }
+
+    /// Waits until a right is found missing.
+    pub(super) async fn denied(&self) -> Error {
+        self.denied.next(&self.queue).await
     }
 
     fn tell(&self, order: Order) {

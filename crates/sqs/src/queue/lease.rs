@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use tokio::sync::oneshot;
+
 use super::keeper::Keeper;
 
 /// SQS hides a message no longer than twelve hours.
@@ -37,12 +39,24 @@ impl Lease {
 
     /// Its handler has succeeded.
     pub(crate) fn delete(mut self) {
-        self.settle(Settle::Delete);
+        self.settle(Settle::Delete, None);
     }
 
-    fn settle(&mut self, settle: Settle) {
+    /// The same; where others wait behind it in their order, until it is deleted. Whether they may
+    /// come now.
+    pub(crate) async fn delete_in_order(mut self) -> bool {
+        if !self.keeper.is_ordered {
+            self.delete();
+            return true;
+        }
+        let (done, is_done) = oneshot::channel();
+        self.settle(Settle::Delete, Some(done));
+        is_done.await.is_ok()
+    }
+
+    fn settle(&mut self, settle: Settle, waits: Option<oneshot::Sender<()>>) {
         self.is_settled = true;
-        self.keeper.settle(self.id, settle);
+        self.keeper.settle(self.id, settle, waits);
     }
 }
 
@@ -56,6 +70,6 @@ impl Drop for Lease {
             true => self.keeper.backoff.seconds(self.receive_count),
             false => 0,
         };
-        self.settle(Settle::Visible(seconds));
+        self.settle(Settle::Visible(seconds), None);
     }
 }

@@ -7,7 +7,6 @@ use tokio::time::Instant;
 use super::calls::Outcome;
 use super::lease::Settle;
 use super::work::Work;
-use crate::error::NotDeleted;
 
 /// How often a deletion is tried, beyond the tries of the SDK: for about a quarter of a minute.
 const DELETE_TRIES: u32 = 8;
@@ -18,28 +17,45 @@ const CHANGE_TRIES: u32 = 3;
 const FIRST_WAIT: Duration = Duration::from_millis(100);
 
 impl Work {
+    /// A right that is missing is missing for all that follows.
+    fn look_at(&self, outcome: &Outcome) {
+        if let Outcome::Denied(right, reason) = outcome {
+            self.denied.set(right, reason.clone());
+        }
+    }
+
     pub(super) fn deleted(&mut self, id: u64, outcome: Outcome) {
+        self.look_at(&outcome);
         let Some(held) = self.held.get_mut(&id) else { return };
         held.tries += 1;
         let reason = match outcome {
-            Outcome::Done => return self.forget(id),
+            Outcome::Done => {
+                if let Some(waits) = self.forget(id).and_then(|held| held.waits) {
+                    // Nobody may wait any longer.
+                    waits.send(()).unwrap_or_default();
+                }
+                return;
+            }
             Outcome::Failed(reason) if held.tries < DELETE_TRIES => {
                 let (queue, message_id) = (&self.queue, &held.message_id);
                 tracing::warn!(%queue, message_id, reason, "not deleted yet: it is tried again");
                 self.deletes.push((Instant::now() + wait_after(held.tries), id));
                 return;
             }
-            Outcome::Failed(reason) | Outcome::Refused(reason) => reason,
+            Outcome::Failed(reason) | Outcome::Refused(reason) | Outcome::Denied(_, reason) => {
+                reason
+            }
         };
         let (queue, message_id) = (&self.queue, held.message_id.clone());
         tracing::error!(
             %queue, message_id, reason, "a message was handled but not deleted, and comes again"
         );
-        self.not_deleted.push(NotDeleted { message_id, reason });
+        self.undeleted.add(message_id, reason);
         self.forget(id);
     }
 
     pub(super) fn changed(&mut self, id: u64, outcome: Outcome) {
+        self.look_at(&outcome);
         let Some(held) = self.held.get_mut(&id) else { return };
         held.tries += 1;
         match outcome {
@@ -47,7 +63,7 @@ impl Work {
                 self.changes.push((Instant::now() + wait_after(held.tries), id));
                 return;
             }
-            Outcome::Failed(reason) | Outcome::Refused(reason) => {
+            Outcome::Failed(reason) | Outcome::Refused(reason) | Outcome::Denied(_, reason) => {
                 let (queue, message_id) = (&self.queue, &held.message_id);
                 tracing::warn!(
                     %queue, message_id, reason,
@@ -60,6 +76,7 @@ impl Work {
     }
 
     pub(super) fn beaten(&mut self, id: u64, outcome: Outcome) {
+        self.look_at(&outcome);
         // It may have been deleted meanwhile.
         let Some(held) = self.held.get_mut(&id) else { return };
         held.is_beating = false;
@@ -75,7 +92,7 @@ impl Work {
                 tracing::warn!(%queue, message_id, reason, "not kept invisible: it is tried again");
                 Some(now + self.every / 4)
             }
-            Outcome::Refused(reason) => {
+            Outcome::Refused(reason) | Outcome::Denied(_, reason) => {
                 tracing::warn!(
                     %queue, message_id, reason,
                     "a message can't be kept invisible any longer: others may receive it, too"

@@ -12,15 +12,15 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::Queue;
+use super::drain::drained;
 use super::lanes::{Lane, Lanes};
 use crate::error::Error;
-use crate::process::{Delivery, Handled, Message};
+use crate::process::{Delivery, Handled, OwnedMessage};
 
 /// How long what runs may take to end when the runner stops, unless told otherwise.
 const DRAIN: Duration = Duration::from_secs(30);
 
-/// How long cancelled handlers, and the last deletions, may take beyond that.
-const ABORT: Duration = Duration::from_secs(1);
+/// How long the last deletions may take beyond that.
 const FLUSH: Duration = Duration::from_secs(15);
 
 /// How long a runner waits after a call that has failed; twice as long after the next.
@@ -35,8 +35,9 @@ const MAX_PAUSE: Duration = Duration::from_secs(30);
 /// [a while](Queue::backoff).
 ///
 /// No more messages are received than can be handled. Those of a FIFO queue are handled one after
-/// the other within their group, and groups side by side; behind a message that fails, those of its
-/// group that are here are given back, and come after it again.
+/// the other within their group, each when the one before it is deleted, and groups side by side.
+/// Behind a message that fails, its group waits until it has come again and gone well, or the
+/// queue's redrive policy has taken it. More than [one at once](Queue::max_messages) change that.
 #[must_use = "a runner does nothing until `run` is called"]
 pub struct Runner {
     queue: Queue,
@@ -72,7 +73,7 @@ impl Runner {
     }
 
     /// How long handlers may take to end when the runner stops; 30 seconds unless told otherwise.
-    /// What runs longer is cancelled and given back.
+    /// What runs longer is cancelled and given back. A receive on its way is waited for all the same.
     pub fn drain_timeout(self, timeout: Duration) -> Self {
         Runner { drain: timeout, ..self }
     }
@@ -81,9 +82,9 @@ impl Runner {
     ///
     /// Then what waits is given back, what runs is finished within the
     /// [drain timeout](Self::drain_timeout), and what has succeeded is deleted. A receive that is on
-    /// its way is waited for, up to the queue's [wait time](Queue::wait_time), and what it brings is
-    /// given back: broken off, it would cost its messages a visibility timeout. To drop the future
-    /// cancels what runs; the messages come again.
+    /// its way is waited for, up to the queue's [wait time](Queue::wait_time) and whatever the drain
+    /// timeout is, and what it brings is given back: broken off, it would cost its messages a
+    /// visibility timeout. To drop the future cancels what runs; the messages come again.
     ///
     /// Errors that may pass by themselves are told in the log and tried again, after a pause that
     /// grows up to half a minute.
@@ -91,18 +92,21 @@ impl Runner {
     /// # Errors
     ///
     /// When nothing can be received any more, and that won't pass by itself: the queue is gone, or
-    /// the right to read it.
+    /// the right to read it. The same when the right is missing to delete what was handled, or to
+    /// change its visibility: without, each message would come again and again. At the end, when
+    /// messages were handled and could not be deleted.
     pub async fn run<F, Fut, T, E>(self, handler: F) -> Result<(), Error>
     where
-        F: Fn(Message) -> Fut + Send + Sync + 'static,
+        F: Fn(OwnedMessage) -> Fut + Send + Sync + 'static,
         Fut: Future<Output = Result<T, E>> + Send + 'static,
         T: Send + 'static,
         E: Display + Send + 'static,
     {
         let Runner { queue, concurrency, mut shutdown, drain } = self;
         let (queue, handler) = (&queue, Arc::new(handler));
+        let keeper = queue.open()?.keeper;
         // A group of a queue that isn't FIFO is of no order.
-        let is_fifo = queue.url().trim_end_matches('/').ends_with(".fifo");
+        let is_fifo = queue.is_fifo();
         let mut lanes = Lanes::<Delivery>::new();
         let mut tasks = JoinSet::<(Lane, Handled)>::new();
         let mut polls = FuturesUnordered::new();
@@ -128,6 +132,7 @@ impl Runner {
             tokio::select! {
                 biased;
                 () = &mut shutdown => break Ok(()),
+                error = keeper.denied() => break Err(error),
                 Some(done) = tasks.join_next() => match done {
                     Ok((lane, Handled::Ok)) => lanes.done(&lane),
                     // To drop them gives them back.
@@ -166,49 +171,10 @@ impl Runner {
 
         // Not begun: they are given back.
         drop(lanes.abandon());
-        let finished = async {
-            loop {
-                tokio::select! {
-                    Some(_) = tasks.join_next() => {}
-                    Some((_, received)) = polls.next() => drop(received),
-                    else => break,
-                }
-            }
-        };
-        let is_late = timeout(drain, finished).await.is_err();
-        if is_late {
-            cut_short(queue, tasks).await;
-        }
-        if let Some(keeper) = queue.keeper()
-            && timeout(FLUSH, keeper.flush()).await.is_err()
-        {
-            let queue = queue.shown();
-            tracing::warn!(
-                queue,
-                "not all messages that were handled are deleted: they come again"
-            );
-        }
-        result
-    }
-}
-
-/// Cancels what runs, and gives it back.
-async fn cut_short(queue: &Queue, mut tasks: JoinSet<(Lane, Handled)>) {
-    let (running, url) = (tasks.len(), queue.shown());
-    if running == 0 {
-        return;
-    }
-    tracing::warn!(queue = url, running, "handlers didn't end in time and are cancelled");
-    if let Some(keeper) = queue.keeper() {
-        keeper.drain();
-    }
-    tasks.abort_all();
-    let gone = async { while tasks.join_next().await.is_some() {} };
-    if timeout(ABORT, gone).await.is_err() {
-        // They block their threads. Their messages stay invisible while this process lives.
-        let running = tasks.len();
-        tracing::warn!(queue = url, running, "handlers can't be cancelled, and are left running");
-        tasks.detach_all();
+        drained(queue, tasks, polls, drain).await;
+        let is_settled = timeout(FLUSH, keeper.settled()).await.is_ok();
+        let told = keeper.report(!is_settled).await;
+        result.and(told)
     }
 }
 

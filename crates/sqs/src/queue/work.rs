@@ -10,13 +10,16 @@ use tokio::sync::oneshot;
 use tokio::task::{self, JoinError, JoinSet};
 use tokio::time::{Instant, sleep_until};
 
+use super::Queue;
 use super::calls::{self, BATCH, Entry, Outcome};
+use super::denied::Denied;
+use super::due::{LINGER, ready};
 use super::keeper::{Order, seconds};
 use super::lease::Settle;
-use crate::error::NotDeleted;
+use super::undeleted::Undeleted;
 
-/// How long what is settled waits for company.
-const LINGER: Duration = Duration::from_millis(50);
+/// Why a message isn't deleted whose deletion nobody waits for any longer.
+const LATE: &str = "it was tried until the queue was given up";
 
 /// An hour: nothing to do is looked at again then.
 const IDLE: Duration = Duration::from_secs(60 * 60);
@@ -27,10 +30,18 @@ pub(super) struct Held {
     pub(super) message_id: String,
     /// What is to become of it, once that is known.
     pub(super) settle: Option<Settle>,
+    /// Who waits until it is deleted; dropped if it isn't to be.
+    pub(super) waits: Option<oneshot::Sender<()>>,
     /// Whether it is just being kept invisible for longer.
     pub(super) is_beating: bool,
     pub(super) next_beat: Option<Instant>,
     pub(super) tries: u32,
+}
+
+impl Held {
+    fn is_to_be_deleted(&self) -> bool {
+        self.settle == Some(Settle::Delete)
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,7 +56,7 @@ type Done = Vec<(u64, Outcome)>;
 /// Somebody who waits until these are settled.
 struct Flush {
     waits_for: Vec<u64>,
-    done: oneshot::Sender<Vec<NotDeleted>>,
+    done: oneshot::Sender<()>,
 }
 
 pub(super) struct Work {
@@ -54,6 +65,8 @@ pub(super) struct Work {
     /// Its URL, as lines show it.
     pub(super) queue: Arc<str>,
     visibility: i32,
+    /// How long what is settled waits for company: not at all where the next of its group waits, too.
+    linger: Duration,
     pub(super) every: Duration,
     pub(super) held: HashMap<u64, Held>,
     pub(super) deletes: Vec<(Instant, u64)>,
@@ -63,23 +76,21 @@ pub(super) struct Work {
     /// What each call is of, in case it panics.
     called: HashMap<task::Id, (Kind, Vec<u64>)>,
     flushes: Vec<Flush>,
-    pub(super) not_deleted: Vec<NotDeleted>,
+    pub(super) undeleted: Undeleted,
+    pub(super) denied: Arc<Denied>,
     is_closing: bool,
 }
 
 impl Work {
-    pub(super) fn new(
-        client: Client,
-        (url, queue): (Arc<str>, Arc<str>),
-        visibility: Duration,
-    ) -> Self {
+    pub(super) fn new(client: Client, queue: &Queue, denied: Arc<Denied>) -> Self {
         Work {
             client,
-            url,
-            queue,
-            visibility: seconds(visibility),
+            url: Arc::clone(&queue.url),
+            queue: queue.shown().into(),
+            visibility: seconds(queue.visibility),
+            linger: if queue.is_fifo() { Duration::ZERO } else { LINGER },
             // Two may fail, and the third is still in time.
-            every: visibility / 3,
+            every: queue.visibility / 3,
             held: HashMap::new(),
             deletes: Vec::new(),
             changes: Vec::new(),
@@ -87,7 +98,8 @@ impl Work {
             calls: JoinSet::new(),
             called: HashMap::new(),
             flushes: Vec::new(),
-            not_deleted: Vec::new(),
+            undeleted: Undeleted::default(),
+            denied,
             is_closing: false,
         }
     }
@@ -121,19 +133,21 @@ impl Work {
         match order {
             Order::Hold { id, receipt, message_id } => {
                 let next_beat = Some(now + self.every);
-                let (settle, is_beating, tries) = (None, false, 0);
-                let held = Held { receipt, message_id, settle, is_beating, next_beat, tries };
+                let (settle, waits, is_beating, tries) = (None, None, false, 0);
+                let held =
+                    Held { receipt, message_id, settle, waits, is_beating, next_beat, tries };
                 self.held.insert(id, held);
                 self.next_beat = self.next_beat.min(now + self.every);
             }
-            Order::Settle(id, settle) => {
+            Order::Settle { id, settle, waits } => {
                 let Some(held) = self.held.get_mut(&id) else { return };
                 held.settle = Some(settle);
+                held.waits = waits;
                 match settle {
-                    Settle::Delete => self.deletes.push((now + LINGER, id)),
+                    Settle::Delete => self.deletes.push((now + self.linger, id)),
                     // After a heartbeat that is on its way: the last one holds.
                     Settle::Visible(_) if held.is_beating => {}
-                    Settle::Visible(_) => self.changes.push((now + LINGER, id)),
+                    Settle::Visible(_) => self.changes.push((now + self.linger, id)),
                 }
             }
             Order::Flush(done) => {
@@ -141,6 +155,15 @@ impl Work {
                 let waits_for = settled.map(|(id, _)| *id).collect();
                 self.flushes.push(Flush { waits_for, done });
                 self.answer();
+            }
+            Order::Report { is_late, told } => {
+                let mut undeleted = std::mem::take(&mut self.undeleted);
+                let late = self.held.values().filter(|held| is_late && held.is_to_be_deleted());
+                late.for_each(|it| undeleted.add(it.message_id.clone(), LATE.to_owned()));
+                // Whoever waits no longer gets it told the next time.
+                if let Err(undeleted) = told.send(undeleted) {
+                    self.undeleted = undeleted;
+                }
             }
         }
     }
@@ -151,10 +174,8 @@ impl Work {
         while at < self.flushes.len() {
             if self.flushes[at].waits_for.is_empty() {
                 let Flush { done, .. } = self.flushes.swap_remove(at);
-                // Whoever waits no longer gets it told the next time.
-                if let Err(not_deleted) = done.send(std::mem::take(&mut self.not_deleted)) {
-                    self.not_deleted = not_deleted;
-                }
+                // Nobody may wait any longer.
+                done.send(()).unwrap_or_default();
             } else {
                 at += 1;
             }
@@ -255,28 +276,10 @@ impl Work {
         self.answer();
     }
 
-    pub(super) fn forget(&mut self, id: u64) {
-        self.held.remove(&id);
+    pub(super) fn forget(&mut self, id: u64) -> Option<Held> {
         for flush in &mut self.flushes {
             flush.waits_for.retain(|it| *it != id);
         }
+        self.held.remove(&id)
     }
-}
-
-/// Takes out what is to be sent now: full batches, and all of it once somebody has waited enough.
-fn ready(due: &mut Vec<(Instant, u64)>, now: Instant, hurry: bool) -> Vec<Vec<u64>> {
-    let soon = now + LINGER;
-    let is_over = hurry || due.iter().any(|(at, _)| *at <= now);
-    let count = due.iter().filter(|(at, _)| *at <= soon).count();
-    let mut left = if is_over { count } else { count - count % BATCH };
-    let mut ids = Vec::with_capacity(left);
-    due.retain(|(at, id)| {
-        let taken = left > 0 && *at <= soon;
-        if taken {
-            left -= 1;
-            ids.push(*id);
-        }
-        !taken
-    });
-    ids.chunks(BATCH).map(<[u64]>::to_vec).collect()
 }

@@ -4,7 +4,7 @@ use throughline_sqs::Delivery;
 
 async fn kept(delivery: Delivery) {
     let mut kept = None;
-    let handler = async |message: &throughline_sqs::Message| {
+    let handler = async |message: throughline_sqs::Message<'_>| {
         kept = Some(message.body());
         Ok::<_, String>(())
     };

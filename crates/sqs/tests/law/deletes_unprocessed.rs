@@ -2,7 +2,7 @@
 
 use throughline_sqs::{Delivery, Message, Queue};
 
-fn delete(queue: &Queue, delivery: Delivery, message: &Message) {
+fn delete(queue: &Queue, delivery: Delivery, message: Message<'_>) {
     queue.delete(delivery.message_id());
     delivery.delete();
     delivery.receipt_handle();

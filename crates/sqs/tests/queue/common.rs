@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use aws_sdk_sqs::Client;
@@ -11,6 +12,7 @@ use aws_sdk_sqs::types::{MessageAttributeValue, QueueAttributeName as Name};
 use throughline_sqs::{Interceptor, Queue};
 use throughline_testing::Recorder;
 use throughline_testing::embedded::Sqs;
+use tokio::sync::Notify;
 
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -106,6 +108,23 @@ impl Rig {
         self.queue(&[(Name::FifoQueue, "true"), (Name::ContentBasedDeduplication, "true")]).await
     }
 
+    /// Creates a queue whose messages go to another one when they were received so often, and that
+    /// one: both FIFO, or neither.
+    pub(crate) async fn with_dead_letters(&self, is_fifo: bool, receives: u32) -> (String, String) {
+        let dead = if is_fifo { self.fifo().await } else { self.queue(&[]).await };
+        let request = self.raw.get_queue_attributes().queue_url(&dead);
+        let request = request.attribute_names(Name::QueueArn);
+        let attributes = request.send().await.expect("an answer").attributes.unwrap_or_default();
+        let arn = &attributes[&Name::QueueArn];
+        let policy = format!(r#"{{"deadLetterTargetArn":"{arn}","maxReceiveCount":"{receives}"}}"#);
+        let mut attributes = vec![(Name::RedrivePolicy, &*policy)];
+        if is_fifo {
+            attributes
+                .extend([(Name::FifoQueue, "true"), (Name::ContentBasedDeduplication, "true")]);
+        }
+        (self.queue(&attributes).await, dead)
+    }
+
     /// Sends a message with the context of [`TRACEPARENT`].
     pub(crate) async fn send(&self, url: &str, body: &str) -> String {
         let request = self.raw.send_message().queue_url(url).message_body(body);
@@ -163,6 +182,35 @@ fn config(endpoint: &str) -> Builder {
 pub(crate) fn text(value: &str) -> MessageAttributeValue {
     let attribute = MessageAttributeValue::builder().data_type("String").string_value(value);
     attribute.build().expect("an attribute")
+}
+
+/// What handlers have seen, and a signal once that is enough.
+#[derive(Clone, Default)]
+pub(crate) struct Seen(Arc<(Mutex<Vec<String>>, Notify)>);
+
+impl Seen {
+    pub(crate) fn add(&self, body: &str, enough: usize) {
+        let mut seen = self.0.0.lock().expect("a lock");
+        seen.push(body.to_owned());
+        if seen.len() >= enough {
+            self.0.1.notify_one();
+        }
+    }
+
+    pub(crate) fn all(&self) -> Vec<String> {
+        self.0.0.lock().expect("a lock").clone()
+    }
+
+    pub(crate) fn enough(&self) -> impl Future<Output = ()> + use<> {
+        let this = self.clone();
+        async move { this.0.1.notified().await }
+    }
+}
+
+/// Host and port of a queue's URL.
+pub(crate) fn server(url: &str) -> (&str, &str) {
+    let authority = url.split('/').nth(2).expect("an authority");
+    authority.rsplit_once(':').expect("a port")
 }
 
 /// The last part of a queue's URL.

@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::time::Duration;
 
-use aws_sdk_sqs::types::QueueAttributeName as Name;
 use throughline_sqs::Error;
 use throughline_testing::embedded::sqs::{Fault, Operation};
 use tokio::sync::Notify;
@@ -14,12 +13,7 @@ use crate::common::{PATIENCE, Rig, TRACEPARENT, name, soon};
 #[tokio::test]
 async fn a_poison_message_goes_to_the_dead_letters_with_its_trace() {
     let rig = Rig::new();
-    let dead = rig.queue(&[]).await;
-    let request = rig.raw.get_queue_attributes().queue_url(&dead).attribute_names(Name::QueueArn);
-    let attributes = request.send().await.expect("an answer").attributes.unwrap_or_default();
-    let arn = &attributes[&Name::QueueArn];
-    let policy = format!(r#"{{"deadLetterTargetArn":"{arn}","maxReceiveCount":"2"}}"#);
-    let url = rig.queue(&[(Name::RedrivePolicy, &policy)]).await;
+    let (url, dead) = rig.with_dead_letters(false, 2).await;
     rig.send(&url, "poison").await;
 
     let stop = Arc::new(Notify::new());
@@ -38,7 +32,7 @@ async fn a_poison_message_goes_to_the_dead_letters_with_its_trace() {
     // Whoever reads the dead letters goes on with its trace.
     let queue = rig.read(&dead);
     for delivery in queue.receive().await.expect("an answer") {
-        let handler = async |message: &throughline_sqs::Message| {
+        let handler = async |message: throughline_sqs::Message<'_>| {
             assert_eq!(message.attribute("traceparent"), Some(TRACEPARENT));
             Ok::<_, String>(())
         };
@@ -152,6 +146,28 @@ async fn what_nobody_answers_may_pass_by_itself() {
     let error = error.expect_err("nobody listens");
     assert!(error.is_transient(), "{error:?}");
     assert!(error.to_string().contains("orders"), "{error}");
+}
+
+/// A client that is told to give up sooner than a poll has waited would never receive anything.
+#[tokio::test]
+async fn timeouts_of_the_client_do_not_break_off_polls() {
+    use aws_sdk_sqs::config::timeout::TimeoutConfig;
+
+    let short = Duration::from_millis(200);
+    let timeouts = || TimeoutConfig::builder();
+    for timeouts in [
+        timeouts().read_timeout(short),
+        timeouts().operation_attempt_timeout(short),
+        timeouts().operation_timeout(short),
+    ] {
+        let rig = Rig::new();
+        let url = rig.queue(&[]).await;
+        let config = rig.raw.config().to_builder().timeout_config(timeouts.build());
+        let client = aws_sdk_sqs::Client::from_conf(config.build());
+        let queue = rig.read_by(client, &url);
+        let received = soon("an answer", queue.receive()).await.expect("no error");
+        assert!(received.is_empty());
+    }
 }
 
 /// What a URL needn't have is used as it is, and shown nowhere.

@@ -124,3 +124,21 @@ async fn a_heartbeat_that_fails_is_tried_again() {
     let calls = handled(&rig, &url, 4, || tokio::time::sleep(LONG)).await;
     assert_eq!(calls, 1);
 }
+
+/// What is no longer there can't be kept: that is told once, and the handler goes on.
+#[tokio::test]
+async fn a_heartbeat_that_is_refused_is_the_last() {
+    let rig = Rig::embedded();
+    let url = rig.queue(&[]).await;
+    rig.send(&url, "one book").await;
+    let queue = rig.read(&url).visibility_timeout(VISIBILITY);
+    let mut received = queue.receive().await.expect("an answer");
+    rig.raw.purge_queue().queue_url(&url).send().await.expect("it is empty");
+    let handler = async |_: throughline_sqs::Message<'_>| {
+        tokio::time::sleep(LONG).await;
+        Ok::<_, String>(())
+    };
+    received.remove(0).process(handler).await.expect("it succeeds");
+    assert_eq!(rig.sqs().requests(Operation::ChangeMessageVisibilityBatch), 1);
+    queue.flush().await.expect("it is gone");
+}

@@ -46,7 +46,7 @@ fn event(queue: &str, messages: &[(&str, &str)]) -> Event {
 async fn handled(event: Event, deliveries: &Deliveries) -> (Vec<String>, String) {
     let seen = Mutex::new(Vec::new());
     let response = event
-        .process(deliveries, async |message: &Message| {
+        .process(deliveries, async |message: Message<'_>| {
             let picture = message.attributes().and_then(|it| it.get("picture")).expect("one");
             let picture = picture.binary_value().expect("bytes");
             assert_eq!(picture.as_ref(), [0, 1, 2, 3]);
@@ -93,4 +93,18 @@ async fn behind_a_failure_a_group_waits() {
     assert_eq!(seen, ["a0 fails", "b0", "b1"]);
     let failed = r#"{"batchItemFailures":[{"itemIdentifier":"id-0"},{"itemIdentifier":"id-2"}]}"#;
     assert_eq!(response, failed);
+}
+
+/// The answer names the messages that have failed, and nobody else says why.
+#[tokio::test]
+async fn why_a_message_failed_is_told_in_the_log() {
+    let log = crate::log::Log::default();
+    let _logged = tracing::subscriber::set_default(log.clone());
+    let event = event("orders", &[("g", "one"), ("g", "fails")]);
+    handled(event, &Deliveries::default()).await;
+    let told = log.lines("WARN", "a message failed");
+    assert_eq!(told.len(), 1, "{told:?}");
+    for part in ["out of stock", "id-1", "arn:aws:sqs:us-east-2:123456789012:orders"] {
+        assert!(told[0].contains(part), "{told:?}");
+    }
 }

@@ -5,10 +5,17 @@
 
 mod common;
 mod conformance;
+mod drain;
+mod dropped;
 mod failure;
+mod fifo;
 mod hold;
 #[cfg(feature = "lambda")]
 mod lambda;
 mod law;
+#[cfg(feature = "lambda")]
+#[path = "../log/mod.rs"]
+mod log;
 mod process;
+mod rights;
 mod runner;

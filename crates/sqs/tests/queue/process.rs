@@ -8,7 +8,7 @@ use throughline_core::{Config, End, Trust};
 use throughline_sqs::{CreationContext, Deliveries, Delivery, Message, Queue};
 use throughline_testing::Measurements;
 
-use crate::common::{PATIENCE, Rig, TRACEPARENT, name, soon, text};
+use crate::common::{Rig, TRACEPARENT, name, server, soon, text};
 
 /// The one message that is there.
 async fn receive_one(queue: &Queue) -> Delivery {
@@ -40,7 +40,7 @@ async fn what_succeeds_is_deleted_in_its_trace() {
     assert_eq!((delivery.message_id(), delivery.receive_count()), (&*id, Some(1)));
     let parent = delivery.parent().expect("a parent");
     assert_eq!(parent.span_id().to_string(), "b7ad6b7169203331");
-    let handler = async |message: &Message| {
+    let handler = async |message: Message<'_>| {
         assert_eq!(trace_id(), "0af7651916cd43dd8448eb211c80319c");
         Ok::<_, String>(message.body().to_owned())
     };
@@ -49,11 +49,13 @@ async fn what_succeeds_is_deleted_in_its_trace() {
     assert_eq!(rig.counts(&url).await, (0, 0));
 
     let name = name(&url);
+    let (address, port) = server(&url);
+    let server = format!("server.address={address}, server.port={port}");
     rig.recorder.assert_tree(&format!(
         "
         CONSUMER process {name} {{messaging.system.name=aws.sqs, messaging.operation.name=process, \
             messaging.operation.type=process, messaging.destination.name={name}, \
-            messaging.message.id={id}, aws.sqs.queue.url={url}, throughline.message.age=*}}
+            messaging.message.id={id}, aws.sqs.queue.url={url}, {server}, throughline.message.age=*}}
         CLIENT receive {name} ~(elsewhere)
         CLIENT delete {name}
         "
@@ -211,9 +213,10 @@ async fn a_message_is_counted_once_where_it_is_received_and_its_processing_measu
     queue.flush().await.expect("it is deleted");
 
     let name = name(&url);
+    let (address, port) = server(&url);
     let labels = format!(
         "messaging.destination.name={name} messaging.operation.name=process \
-         messaging.system.name=aws.sqs"
+         messaging.system.name=aws.sqs server.address={address} server.port={port}"
     );
     let failed = format!("error.type=&str {labels}");
     // By the two receives that brought it, and by nobody else.
@@ -223,6 +226,33 @@ async fn a_message_is_counted_once_where_it_is_received_and_its_processing_measu
     assert!(consumed[0].ends_with(": 2"), "{consumed:?}");
     let lines = measurements.of("messaging.process.duration");
     assert_eq!(lines, [format!("{failed}: 1"), format!("{labels}: 1")]);
+}
+
+/// A client with an interceptor asks for all that is told of a message.
+#[tokio::test]
+async fn what_is_told_of_a_message_is_asked_for() {
+    let rig = Rig::new();
+    let url = rig.fifo().await;
+    let client = rig.traced();
+    let message = client.send_message().queue_url(&url).message_body("one book");
+    // So that the trace has to travel beside them.
+    let message = (0..10).fold(message, |message, number| {
+        message.message_attributes(format!("own-{number}"), text("kept"))
+    });
+    message.message_group_id("a").send().await.expect("it is sent");
+    let poll = client.receive_message().queue_url(&url).wait_time_seconds(5);
+    let received = soon("a message", poll.send()).await.expect("an answer");
+    let deliveries = Deliveries::of(&url).with_tracer_provider(&rig.recorder.provider());
+    let message = received.messages.unwrap_or_default().remove(0);
+    let delivery = deliveries.expect_parent(true).delivery(message);
+    assert_eq!((delivery.receive_count(), delivery.group_id()), (Some(1), Some("a")));
+    assert!(delivery.sent_at().is_some());
+    delivery.process(async |_| Ok::<_, String>(())).await.expect("it succeeds");
+    let name = name(&url);
+    throughline_testing::tree::assert_tree(
+        &[rig.spans("send "), rig.spans("process ")].concat(),
+        &format!("PRODUCER send {name}\n  CONSUMER process {name} {{throughline.message.age=*}}"),
+    );
 }
 
 /// A message as any client receives it.
@@ -260,19 +290,4 @@ async fn any_message_is_processed_in_its_trace() {
     assert!(plain.parent().is_some());
     let body = plain.process(async |message| Ok::<_, String>(message.body().to_owned()));
     assert_eq!(body.await.as_deref(), Ok("one book"));
-}
-
-#[tokio::test]
-async fn a_receive_that_is_dropped_gives_back_what_it_brings() {
-    let rig = Rig::new();
-    let url = rig.queue(&[]).await;
-    let queue = rig.read(&url).wait_time(Duration::from_secs(5));
-    tokio::time::timeout(Duration::from_millis(200), queue.receive()).await.expect_err("nothing");
-    // The poll is still there, and takes it.
-    rig.send(&url, "one book").await;
-    let delivery = receive_one(&queue).await;
-    assert_eq!(delivery.receive_count(), Some(2));
-    soon("the first receive", rig.recorder.wait_until(PATIENCE, |spans| spans.len() > 1))
-        .await
-        .expect("two receives");
 }

@@ -1,38 +1,13 @@
-//! The loop: how much at once, in which order, and how it ends.
+//! The loop: how much at once.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
-use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
-use throughline_sqs::Message;
 use throughline_testing::embedded::sqs::Operation;
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::{Barrier, Semaphore, watch};
 
-use crate::common::{PATIENCE, Rig, name, soon, text};
-
-/// What handlers have seen, and a signal once that is enough.
-#[derive(Clone, Default)]
-struct Seen(Arc<(Mutex<Vec<String>>, Notify)>);
-
-impl Seen {
-    fn add(&self, body: &str, enough: usize) {
-        let mut seen = self.0.0.lock().expect("a lock");
-        seen.push(body.to_owned());
-        if seen.len() >= enough {
-            self.0.1.notify_one();
-        }
-    }
-
-    fn all(&self) -> Vec<String> {
-        self.0.0.lock().expect("a lock").clone()
-    }
-
-    fn enough(&self) -> impl Future<Output = ()> + use<> {
-        let this = self.clone();
-        async move { this.0.1.notified().await }
-    }
-}
+use crate::common::{PATIENCE, Rig, Seen, name, soon, text};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_thousand_messages_are_handled_once_each_and_no_more_at_once_than_told() {
@@ -162,92 +137,67 @@ async fn a_panic_and_an_error_stay_alone() {
     );
 }
 
-/// What runs is finished, what is late is given back, and so is what a poll still brings.
+/// Not even by the SDK's own type.
 #[tokio::test]
-async fn a_drain_finishes_what_runs_and_gives_back_the_rest() {
+async fn nobody_but_the_queue_can_delete_what_is_handled() {
     let rig = Rig::new();
     let url = rig.queue(&[]).await;
-    rig.send(&url, "quick").await;
-    rig.send(&url, "endless").await;
-    let (stop, go_on, seen) = (Arc::new(Notify::new()), Arc::new(Notify::new()), Seen::default());
-    let run = {
-        let (stop, go_on, seen) = (Arc::clone(&stop), Arc::clone(&go_on), seen.clone());
-        rig.read(&url)
-            .wait_time(Duration::from_secs(2))
-            // What failed would come again much later.
-            .backoff(PATIENCE, PATIENCE)
-            .runner()
-            .concurrency(4)
-            .with_graceful_shutdown(async move { stop.notified().await })
-            .drain_timeout(Duration::from_secs(4))
-            .run(move |message| {
-                seen.add(message.body(), 2);
-                let go_on = Arc::clone(&go_on);
-                async move {
-                    match message.body() {
-                        "quick" => go_on.notified().await,
-                        "endless" => std::future::pending().await,
-                        other => panic!("{other} was begun in a drain"),
-                    }
-                    Ok::<_, String>(())
-                }
-            })
-    };
-    let run = tokio::spawn(run);
-    soon("both handlers", seen.enough()).await;
-    stop.notify_one();
-    // The runner waits for this one, and must not begin it.
-    rig.send(&url, "late").await;
-    go_on.notify_one();
-    soon("the end", run).await.expect("no panic").expect("a drain");
-    assert_eq!(rig.counts(&url).await, (2, 0));
-    let name = name(&url);
-    throughline_testing::tree::assert_tree(
-        &rig.spans("process "),
-        &format!("CONSUMER process {name}\nCONSUMER process {name} {{error.type=cancelled}}"),
-    );
-}
-
-#[tokio::test]
-async fn groups_keep_their_order_when_one_of_them_fails() {
-    const EACH: usize = 5;
-    let rig = Rig::new();
-    let url = rig.fifo().await;
-    for number in 0..EACH {
-        for group in ["a", "b"] {
-            rig.send_in_group(&url, group, &format!("{group}{number}")).await;
-        }
-    }
-    let (seen, failures) = (Seen::default(), Arc::new(AtomicUsize::new(0)));
+    rig.send(&url, "one book").await;
+    let seen = Seen::default();
     let run = {
         let seen = seen.clone();
-        let runner = rig.read(&url).runner().concurrency(20);
-        runner.with_graceful_shutdown(seen.enough()).run(move |message: Message| {
-            let (seen, failures) = (seen.clone(), Arc::clone(&failures));
+        rig.read(&url).runner().with_graceful_shutdown(seen.enough()).run(move |message| {
+            let message = message.clone().into_untraced();
+            seen.add(&format!("{:?} {:?}", message.body(), message.receipt_handle()), 1);
+            async { Ok::<_, String>(()) }
+        })
+    };
+    soon("the end", run).await.expect("a drain");
+    assert_eq!(seen.all(), [r#"Some("one book") None"#]);
+    assert_eq!(rig.counts(&url).await, (0, 0));
+}
+
+/// All three are in flight when one of them panics.
+#[tokio::test]
+async fn those_beside_a_panic_go_on() {
+    /// Tells when it is dropped: a panic is over then.
+    struct Over(watch::Sender<bool>);
+
+    impl Drop for Over {
+        fn drop(&mut self) {
+            self.0.send_replace(true);
+        }
+    }
+
+    let rig = Rig::new();
+    let url = rig.queue(&[]).await;
+    for body in ["panics", "one", "two"] {
+        rig.send(&url, body).await;
+    }
+    let (barrier, seen, over) =
+        (Arc::new(Barrier::new(3)), Seen::default(), watch::Sender::new(false));
+    let run = {
+        let seen = seen.clone();
+        let queue = rig.read(&url).backoff(PATIENCE, PATIENCE);
+        let runner = queue.runner().concurrency(3).with_graceful_shutdown(seen.enough());
+        runner.run(move |message| {
+            let (barrier, seen, over) = (Arc::clone(&barrier), seen.clone(), over.clone());
             async move {
-                tokio::task::yield_now().await;
-                if message.body() == "a1" && failures.fetch_add(1, SeqCst) < 2 {
-                    return Err("out of stock");
+                barrier.wait().await;
+                if message.body() == "panics" {
+                    let _over = Over(over);
+                    panic!("out of paper");
                 }
-                seen.add(message.body(), 2 * EACH);
-                Ok(())
+                over.subscribe().wait_for(|is_over| *is_over).await.expect("it ends");
+                seen.add(message.body(), 2);
+                Ok::<_, String>(())
             }
         })
     };
     soon("the end", run).await.expect("a drain");
-    assert_eq!(rig.counts(&url).await, (0, 0));
-    for group in ["a", "b"] {
-        let seen = seen.all();
-        let seen: Vec<_> = seen.iter().filter(|body| body.starts_with(group)).collect();
-        let wanted: Vec<_> = (0..EACH).map(|number| format!("{group}{number}")).collect();
-        assert_eq!(seen, wanted.iter().collect::<Vec<_>>());
-    }
-    let name = name(&url);
-    let failed = rig.spans("process ").into_iter();
-    let failed = failed
-        .filter(|it| matches!(it.status, throughline_testing::lineage::Status::Error(_)))
-        .count();
-    assert_eq!((failed, rig.spans(&format!("process {name}")).len()), (2, 2 * EACH + 2));
+    let mut seen = seen.all();
+    seen.sort_unstable();
+    assert_eq!((seen, rig.counts(&url).await), (vec!["one".to_owned(), "two".to_owned()], (0, 1)));
 }
 
 /// Groups of a queue that isn't FIFO are for fairness, and of no order.
@@ -265,7 +215,7 @@ async fn groups_of_a_standard_queue_are_handled_side_by_side() {
         // The server knows nothing of fair queues.
         return;
     }
-    let barrier = Arc::new(tokio::sync::Barrier::new(3));
+    let barrier = Arc::new(Barrier::new(3));
     let seen = Seen::default();
     let run = {
         let seen = seen.clone();

@@ -188,3 +188,46 @@ async fn no_entry_makes_the_batch_too_long() {
     assert_eq!(attribute(&sent["Entries"][1], "traceparent"), None);
     assert!(header(&sent["Entries"][1]).is_some());
 }
+
+/// What a queue takes of one message says nothing of a batch.
+#[tokio::test]
+async fn the_limit_of_a_message_is_none_of_the_batch() {
+    let mut rig = Rig::new().await;
+    rig.with(|it| it.max_message_size(1024));
+    let ids: Vec<_> = (0..10).map(|number| number.to_string()).collect();
+    let entries = ids.iter().map(|id| entry(id).message_body("x".repeat(90)));
+    batch(&rig, entries).send().await.expect("they are sent");
+    let sent = rig.sent();
+    let entries = sent["Entries"].as_array().expect("a list");
+    let with = entries.iter().filter(|it| attribute(it, "traceparent").is_some()).count();
+    assert_eq!(with, 10);
+}
+
+/// Each message goes on in the trace that it was created in. Who relays them is in none of them: where
+/// nothing is current, its span is a root on purpose.
+#[tokio::test]
+async fn an_outbox_that_is_relayed_is_no_orphan() {
+    let created = || {
+        let contexts = [ELSEWHERE.to_owned(), ELSEWHERE.replace("2222", "3333")];
+        let entries = ["a", "b"].into_iter().zip(contexts);
+        entries.map(|(id, it)| entry(id).message_attributes("traceparent", text(&it)))
+    };
+    let rig = Rig::new().await;
+    batch(&rig, created()).send().await.expect("they are sent");
+    rig.assert_tree("CLIENT send orders {throughline.root=send} ~(elsewhere) ~(elsewhere)");
+    rig.recorder.assert_no_orphans();
+
+    rig.recorder.clear();
+    let context = rig.handler();
+    InContext::new(batch(&rig, created()).send(), context.clone()).await.expect("they are sent");
+    drop(context);
+    rig.assert_tree("INTERNAL handler\n  CLIENT send orders ~(elsewhere) ~(elsewhere)");
+    let spans = rig.recorder.spans();
+    assert!(spans.iter().all(|it| it.attributes.get("throughline.root").is_none()), "{spans:?}");
+
+    // Where something is created here, the context is lost: nobody meant that.
+    rig.recorder.clear();
+    batch(&rig, created().chain([entry("c")])).send().await.expect("they are sent");
+    let spans = rig.recorder.spans();
+    assert!(spans.iter().all(|it| it.attributes.get("throughline.root").is_none()), "{spans:?}");
+}

@@ -145,6 +145,27 @@ async fn formats_of_several_attributes_travel_whole_or_not_at_all() {
 }
 
 #[tokio::test]
+async fn of_several_formats_the_first_takes_what_room_there_is() {
+    let all = ["b3", "traceparent", "tracestate"];
+    let multi = ["traceparent", "x-b3-sampled", "x-b3-spanid", "x-b3-traceid"];
+    for (b3, own, wanted) in [
+        (Format::B3, 9, &all[1..2]),
+        (Format::B3, 8, &all[..2]),
+        (Format::B3, 7, &all[..]),
+        (Format::B3Multi, 9, &multi[..1]),
+        // Three that travel together have no room, and what is behind them has.
+        (Format::B3Multi, 7, &all[1..]),
+        (Format::B3Multi, 6, &multi[..]),
+    ] {
+        let mut rig = Rig::new().await;
+        rig.with(|it| it.with_propagator(Formats::new([b3, Format::TraceContext])));
+        let left = left(&rig, users(own), "a book").await;
+        assert_eq!(added(&left), wanted, "{b3:?} beside {own}");
+        assert_eq!(header(&left), None, "{b3:?} beside {own}");
+    }
+}
+
+#[tokio::test]
 async fn a_service_that_speaks_of_no_trace_sends_none() {
     for (formats, wanted) in [(vec![], &[][..]), (vec![Format::Baggage], &["baggage"][..])] {
         let mut rig = Rig::new().await;

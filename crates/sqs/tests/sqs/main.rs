@@ -1,5 +1,5 @@
-//! What a service sees of the SQS boundary: of the interceptor on a client that talks to a stub, and,
-//! where `SQS_ENDPOINT` names one, to a real queue.
+//! What a service sees of the SQS boundary: of the interceptor on a client that talks to a stub, and to a
+//! queue: of the embedded SQS, or of a real one that `SQS_ENDPOINT` names.
 #![allow(clippy::expect_used, clippy::panic, reason = "a test that cannot go on says so")]
 
 mod batch;

@@ -97,3 +97,68 @@ async fn a_call_that_is_dropped_is_measured_as_cancelled() {
     tokio::time::timeout(deadline, send).await.expect_err("nobody answers");
     assert_eq!(kept.of(DURATION), [labels(&rig, "send", Some("cancelled"), 1)]);
 }
+
+/// One that is refused says nothing of those that were sent.
+#[tokio::test]
+async fn of_a_batch_those_that_were_refused_are_counted_apart() {
+    let mut rig = Rig::answering(|_| async {
+        let sent = |id: &str| json!({"Id": id, "MessageId": id, "MD5OfMessageBody": "0"});
+        let failed = json!({"Id": "c", "Code": "InternalError", "SenderFault": false});
+        (200, json!({"Successful": [sent("a"), sent("b")], "Failed": [failed]}).to_string())
+    })
+    .await;
+    let kept = measured(&mut rig).await;
+    let batch = ["a", "b", "c"].into_iter().fold(
+        rig.sqs.send_message_batch().queue_url(&rig.url),
+        |batch, id| {
+            let entry = SendMessageBatchRequestEntry::builder().id(id).message_body("a book");
+            batch.entries(entry.build().expect("an entry"))
+        },
+    );
+    batch.send().await.expect("an answer of 200");
+    let refused = Some("InternalError");
+    assert_eq!(kept.of(SENT), [labels(&rig, "send", refused, 1), labels(&rig, "send", None, 2)]);
+    assert_eq!(kept.of(DURATION), [labels(&rig, "send", refused, 1)]);
+}
+
+#[tokio::test]
+async fn messages_are_told_by_their_older_names_as_well_where_that_is_wanted() {
+    use throughline_sqs::Deliveries;
+
+    const OPT_IN: &str = throughline_core::stability::OPT_IN;
+    const NAME: &str =
+        "metrics::messages_are_told_by_their_older_names_as_well_where_that_is_wanted";
+    if std::env::var(OPT_IN).is_err() {
+        let child = std::process::Command::new(std::env::current_exe().expect("a path"))
+            .args(["--exact", NAME])
+            .env(OPT_IN, "http, messaging/dup")
+            .output()
+            .expect("started");
+        let said = String::from_utf8_lossy(&child.stdout);
+        assert!(child.status.success() && said.contains("1 passed"), "{said}");
+        return;
+    }
+    let mut rig = Rig::new().await;
+    let kept = measured(&mut rig).await;
+    let send = rig.sqs.send_message().queue_url(&rig.url).message_body("a book");
+    send.send().await.expect("it is sent");
+    // Of a queue that is known, and of any.
+    for deliveries in [Deliveries::of(&rig.url), Deliveries::default()] {
+        let deliveries = deliveries.with_tracer_provider(&rig.recorder.provider());
+        let delivery = deliveries
+            .with_meter_provider(&kept)
+            .delivery(aws_sdk_sqs::types::Message::builder().body("a book").build());
+        delivery.process(async |_| Ok::<_, String>(())).await.expect("it succeeds");
+    }
+    let spans = rig.recorder.spans();
+    assert_eq!(spans.len(), 3);
+    for span in spans {
+        assert_eq!(span.attributes.get_str("messaging.system.name"), Some("aws.sqs"));
+        assert_eq!(span.attributes.get_str("messaging.system"), Some("aws_sqs"), "{}", span.name);
+    }
+    let measured = [kept.of(SENT), kept.of("messaging.process.duration")].concat();
+    assert_eq!(measured.len(), 3);
+    for line in measured {
+        assert!(line.contains(" messaging.system=aws_sqs"), "{line}");
+    }
+}

@@ -70,6 +70,7 @@ pub(super) fn register(lineage: &Lineage, meter: &Meter) {
             let counted = outcomes();
             observer.observe(counted.injected, &reason("injected"));
             observer.observe(counted.nothing_to_inject, &reason("nothing"));
+            observer.observe(counted.no_room, &reason("no room"));
         })
         .build();
 }

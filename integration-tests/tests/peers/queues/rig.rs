@@ -185,7 +185,7 @@ impl Rig {
         while seen < count {
             let received = timeout(PATIENCE, queue.receive()).await.expect("messages in time");
             for delivery in received.expect("an answer") {
-                let handler = async |_: &throughline::sqs::Message| {
+                let handler = async |_: throughline::sqs::Message<'_>| {
                     note();
                     Ok::<_, String>(())
                 };

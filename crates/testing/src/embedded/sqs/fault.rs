@@ -56,6 +56,9 @@ pub enum Fault {
     ErrorAfter,
     /// Nothing is done, and the answer is `RequestThrottled`. A client tries again.
     Throttled,
+    /// Nothing is done, and the answer is an error of this code, by the sender's fault: `AccessDenied`
+    /// for one. A client doesn't try again.
+    Refused(&'static str),
     /// Nothing is done, and the connection is closed without an answer.
     CloseBefore,
     /// It is done, and the connection is closed without an answer.

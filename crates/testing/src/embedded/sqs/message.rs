@@ -1,6 +1,8 @@
 //! A message as it is kept.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::SystemTime;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -203,14 +205,23 @@ pub(super) fn read_handle(handle: &str, queue: u64) -> Result<(u64, u64), Refusa
     }
 }
 
-/// A UUID that nobody else has.
-pub(super) fn unique_id(seed: u64, number: u64) -> String {
-    let hash = Sha256::digest(format!("{seed} {} {number}", std::process::id()));
+/// A UUID that nobody else has. `seed` is [of a server](unique_seed).
+pub(super) fn unique_id(seed: &str, number: u64) -> String {
+    let hash = Sha256::digest(format!("{seed} {number}"));
     let mut text = hex(&hash[..16]);
     for place in [8, 13, 18, 23] {
         text.insert(place, '-');
     }
     text
+}
+
+/// Tells a server from others, of this process and of any.
+pub(super) fn unique_seed() -> String {
+    static SERVERS: AtomicU64 = AtomicU64::new(0);
+    let server = SERVERS.fetch_add(1, Relaxed);
+    // Processes get the numbers of others that are gone, but not within a nanosecond.
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    format!("{} {} {server}", now.as_nanos(), std::process::id())
 }
 
 /// The deduplication id of a body.

@@ -59,7 +59,7 @@ impl State {
         header: Option<&Attribute>,
     ) -> Result<Value, Refusal> {
         let number = self.next_number();
-        let id = unique_id(self.seed, number);
+        let id = unique_id(&self.seed, number);
         let content = &checked.content;
         let mut answer = json!({ "MD5OfMessageBody": attribute::md5(content.body.as_bytes()) });
         if let Some(digest) = attribute::digest(&content.attributes) {

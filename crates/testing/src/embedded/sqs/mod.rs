@@ -24,8 +24,9 @@
 //!
 //! # What it is not
 //!
-//! - Signatures and permissions aren't checked, nothing is encrypted, and nothing is kept on disk. All
-//!   queues are of one account, 000000000000, and of us-east-1.
+//! - Signatures and permissions aren't checked (a right that is missing is [`Fault::Refused`]), nothing
+//!   is encrypted, and nothing is kept on disk. All queues are of one account, 000000000000, and of
+//!   us-east-1.
 //! - It is kinder than AWS in what is left to chance there: a receive finds all that is there, messages
 //!   come in the order in which they were sent, counts are exact, nothing comes twice unless a
 //!   fault makes it, and a poll whose caller has gone takes nothing ([`Fault::CloseAfter`] does).
@@ -95,6 +96,7 @@ mod listener;
 mod message;
 mod messages;
 mod queue;
+mod receipt;
 mod refusal;
 mod send;
 mod server;

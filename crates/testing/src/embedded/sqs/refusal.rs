@@ -42,6 +42,11 @@ impl Refusal {
         Refusal::of("RequestThrottled", "RequestThrottled", message)
     }
 
+    /// What a test wants to see refused.
+    pub(super) fn told(code: &'static str) -> Self {
+        Refusal::of(code, code, "The request was refused, as was asked for.")
+    }
+
     pub(super) fn no_queue() -> Self {
         let code = "AWS.SimpleQueueService.NonExistentQueue";
         Refusal::of("QueueDoesNotExist", code, "The specified queue does not exist.")

@@ -46,7 +46,7 @@ pub(super) struct Server {
 impl Server {
     pub(super) fn new(endpoint: String) -> Self {
         let clock = Clock::new();
-        let state = Mutex::new(State::new(endpoint, clock.now()));
+        let state = Mutex::new(State::new(endpoint));
         Server { clock, state, faults: Mutex::default(), changed: Notify::new() }
     }
 
@@ -168,6 +168,7 @@ impl Server {
             None => self.perform(since, operation, request, None).await,
             Some(Fault::ErrorBefore) => Err(Refusal::internal()),
             Some(Fault::Throttled) => Err(Refusal::throttled()),
+            Some(Fault::Refused(code)) => Err(Refusal::told(code)),
             Some(Fault::CloseBefore) => {
                 cut.cut();
                 Err(Refusal::internal())

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
-use super::message::{Message, MessageState};
+use super::message::{Message, MessageState, unique_seed};
 use super::queue::Queue;
 use super::refusal::Refusal;
 use super::send::within;
@@ -22,13 +22,13 @@ pub(super) struct State {
     /// The last number given to a queue, a message or a receipt.
     pub(super) number: u64,
     /// Tells this server's ids from others'.
-    pub(super) seed: u64,
+    pub(super) seed: String,
 }
 
 impl State {
-    pub(super) fn new(endpoint: String, seed: u64) -> Self {
+    pub(super) fn new(endpoint: String) -> Self {
         let (queues, deleted) = (BTreeMap::new(), BTreeMap::new());
-        State { endpoint, queues, deleted, number: 0, seed }
+        State { endpoint, queues, deleted, number: 0, seed: unique_seed() }
     }
 
     pub(super) fn next_number(&mut self) -> u64 {
@@ -215,5 +215,20 @@ impl State {
         let queue = self.queues.get_mut(name).ok_or_else(Refusal::no_queue)?;
         queue.expire(now);
         Ok(queue.shown(now))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+    use crate::embedded::sqs::message::unique_id;
+
+    #[test]
+    fn servers_that_are_started_together_have_ids_of_their_own() {
+        let states: Vec<_> = (0..50).map(|_| State::new(String::new())).collect();
+        let ids: HashSet<_> = states.iter().map(|state| unique_id(&state.seed, 1)).collect();
+        assert_eq!(ids.len(), states.len());
     }
 }

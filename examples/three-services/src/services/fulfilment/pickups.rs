@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use reqwest_middleware::ClientWithMiddleware;
 use throughline::boundary;
-use throughline::sqs::{Message, Queue};
+use throughline::sqs::{OwnedMessage, Queue};
 use tokio::sync::watch;
 use tracing::{info, instrument};
 
@@ -69,7 +69,7 @@ impl Pickups {
 }
 
 impl Handler {
-    async fn book(&self, message: Message) -> Result<(), NotBooked> {
+    async fn book(&self, message: OwnedMessage) -> Result<(), NotBooked> {
         let (order, callback) = read(&message)?;
         if let Some(poison) = &self.poison
             && poison.get_or_init(|| order.id.clone()) == &order.id
@@ -83,7 +83,7 @@ impl Handler {
     }
 
     /// What has failed too often.
-    async fn hand_over(&self, message: Message) -> Result<(), NotBooked> {
+    async fn hand_over(&self, message: OwnedMessage) -> Result<(), NotBooked> {
         let (order, callback) = read(&message)?;
         phone(&order).await;
         let _told = report(&self.http, &callback, &order, BY_HAND).await;
@@ -91,7 +91,7 @@ impl Handler {
     }
 }
 
-fn read(message: &Message) -> Result<(Order, String), serde_json::Error> {
+fn read(message: &OwnedMessage) -> Result<(Order, String), serde_json::Error> {
     let PlacedOrder { order, callback } = serde_json::from_str(message.body())?;
     boundary().set_attribute("order.id", order.id.clone());
     Ok((order, callback))
