@@ -33,11 +33,32 @@ fn write(
     context: &Context,
     carrier: &mut (impl WriteCarrier + ?Sized),
 ) -> bool {
-    match propagation.speaks() {
+    let had_trace = match propagation.speaks() {
         Speaks::W3c(fields) => fields.write_onward(context, carrier),
         Speaks::Formats => propagation.list().write_onward(context, carrier),
         Speaks::Foreign => foreign(propagation, context, carrier),
+    };
+    if !had_trace {
+        keep_out(propagation, context, carrier);
     }
+    had_trace
+}
+
+/// Nothing takes the place of what a stranger may have left in the carrier, by way of a handler that
+/// copies: nobody records here. It goes all the same.
+#[cold]
+fn keep_out(
+    propagation: &Propagation,
+    context: &Context,
+    carrier: &mut (impl WriteCarrier + ?Sized),
+) {
+    if context.get::<KeptOut>().is_none() {
+        return;
+    }
+    let has_own = !context.baggage().is_empty();
+    let fields = propagation.fields();
+    let strangers = fields.iter().filter(|name| !(has_own && **name == BAGGAGE.as_str()));
+    clear(strangers.map(String::as_str), carrier);
 }
 
 /// Injects what there is room for, as `fit` sees it. Whether no trace was left behind.

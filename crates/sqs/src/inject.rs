@@ -64,6 +64,7 @@ impl<V: Attribute> Outgoing<'_, V> {
         settings: &Settings,
         [message, batch]: [&mut Size; 2],
     ) -> bool {
+        self.clear_copies(settings, [message, batch]);
         self.clear_stale(&fields, settings, [message, batch]);
         let is_traced = fields.has_trace();
         let speaks_xray = fields.formats.iter().any(|(name, _)| name.as_str() == XRAY);
@@ -147,6 +148,22 @@ impl<V: Attribute> Outgoing<'_, V> {
         }
     }
 
+    /// Removes what was only copied here from the message that is handled: nobody gets in by that, even
+    /// where nothing takes its place.
+    fn clear_copies(&mut self, settings: &Settings, sizes: [&mut Size; 2]) {
+        let header =
+            self.header().and_then(|held| xray::parse(held.as_bytes()).ok()?.span_context());
+        if header.is_some_and(|header| is_copied(&header))
+            && let Some(Some(headers)) = self.headers.as_deref_mut()
+        {
+            headers.remove(&MessageSystemAttributeNameForSends::AwsTraceHeader);
+        }
+        let has_attributes = self.attributes.as_ref().is_some_and(|all| !all.is_empty());
+        if has_attributes && settings.config.peek(self).is_some_and(|held| is_copied(&held)) {
+            self.clear(settings, sizes);
+        }
+    }
+
     /// Removes the context that another has left: all of it. Without a trace in it, whatever bears
     /// such a name is the user's.
     fn clear_stale(&mut self, fields: &Fields, settings: &Settings, sizes: [&mut Size; 2]) {
@@ -155,6 +172,10 @@ impl<V: Attribute> Outgoing<'_, V> {
         if !holds_parent && !formats.any(|name| self.holds(name)) {
             return;
         }
+        self.clear(settings, sizes);
+    }
+
+    fn clear(&mut self, settings: &Settings, sizes: [&mut Size; 2]) {
         let Some(attributes) = self.attributes else { return };
         let names = settings.config.fields();
         let mut freed = 0;

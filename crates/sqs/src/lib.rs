@@ -34,7 +34,8 @@
 //!   given to nobody. While it is here nobody else gets it, even if its handler takes longer than the
 //!   visibility timeout or blocks its thread, for the twelve hours that SQS allows. One that fails,
 //!   panics or is dropped comes again, until the queue's redrive policy takes it, trace and all.
-//! - The order of a FIFO queue's groups holds, whatever fails.
+//! - The order of a FIFO queue's groups holds in a [`Runner`], whatever fails, until the queue's redrive
+//!   policy takes a message out of it.
 //!
 //! # Spans
 //!

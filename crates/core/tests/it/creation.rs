@@ -62,6 +62,21 @@ fn a_stranger_is_not_let_in_by_who_copies_what_he_sent() {
 }
 
 #[test]
+fn nor_where_nobody_records() {
+    let provider = opentelemetry::trace::noop::NoopTracerProvider::new();
+    let config = bench().config.with_tracer_provider(&provider).trust(Trust::Ignore);
+    let extraction = config.extract(&headers(&[CREATED]));
+    let span = config.receive(extraction, SpanKind::Consumer, || Description::new("process", 1));
+    let mut sent = http::HeaderMap::new();
+    for (name, value) in [("traceparent", CREATED), ("tracestate", "a=1"), ("baggage", "b=1")] {
+        sent.insert(name, http::HeaderValue::from_static(value));
+    }
+    sent.insert("x-kept", http::HeaderValue::from_static("yes"));
+    config.inject(span.context(), &mut sent);
+    assert_eq!(sent.keys().collect::<Vec<_>>(), ["x-kept"]);
+}
+
+#[test]
 fn what_was_created_elsewhere_is_sent_for_it_alone_where_nothing_is_current() {
     let config = bench().config;
     let created = || config.creation_context(&headers(&[CREATED])).expect("it is valid");

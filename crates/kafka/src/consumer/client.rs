@@ -27,6 +27,7 @@ const MAX_POLL_INTERVAL: u64 = 300_000;
 /// `auto.commit.interval.ms` where it isn't set, and the least that a runner commits by.
 const COMMIT_INTERVAL: u64 = 5_000;
 const MIN_COMMIT_INTERVAL: Duration = Duration::from_millis(100);
+const NEVER: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
 /// How long a handler may take before somebody polls in its place, at the most: so long may a
 /// rebalance of the group wait for it.
@@ -98,8 +99,11 @@ impl<H: Hooks> FromClientConfigAndContext<H> for StreamConsumer<H> {
             Duration::from_millis(set.unwrap_or(default))
         };
         let patience = (millis("max.poll.interval.ms", MAX_POLL_INTERVAL) / 4).min(MAX_PATIENCE);
-        // Nought is never, for librdkafka.
-        let commits = millis("auto.commit.interval.ms", COMMIT_INTERVAL).max(MIN_COMMIT_INTERVAL);
+        let commits = match millis("auto.commit.interval.ms", COMMIT_INTERVAL) {
+            // As for librdkafka.
+            Duration::ZERO => NEVER,
+            interval => interval.max(MIN_COMMIT_INTERVAL),
+        };
         let client = Client::new(consumer, state, patience, (auto_commit, commits));
         let client = Arc::new(client);
         let source: Arc<dyn Source> = Arc::clone(&client) as _;

@@ -173,7 +173,7 @@ impl<H: Hooks, O> StreamConsumer<H, O> {
             deliveries.push(first);
             let mut collected = Collected { deliveries, state: &self.client.state };
             let mut late = pin!(tokio::time::sleep(wait));
-            let mut bytes = 0;
+            let mut bytes = collected.deliveries.iter().map(Delivery::size).sum::<usize>();
             while collected.deliveries.len() < max && bytes < BUFFER_BYTES {
                 let received = tokio::select! {
                     biased;

@@ -48,7 +48,7 @@ pub(super) const BUFFER_BYTES: usize = 64 * 1024 * 1024;
 /// failed. However long handlers wait, the consumer keeps its membership in the group; one that
 /// blocks its thread belongs into `spawn_blocking`.
 ///
-/// What is acknowledged is committed every `auto.commit.interval.ms`, whether or not
+/// What is acknowledged is committed every `auto.commit.interval.ms` (nought is never), whether or not
 /// `enable.auto.commit` is on, and when partitions leave; not where the offsets are
 /// [the service's affair](StreamConsumer::offsets).
 #[must_use = "a runner does nothing until `run` is called"]

@@ -6,6 +6,7 @@ use aws_sdk_sqs::Client;
 use throughline_core::Config;
 
 use super::Runner;
+use super::drain::in_time;
 use super::keeper::{Backoff, Keeper, seconds};
 use super::lease::MAX_VISIBILITY;
 use super::opened::Opened;
@@ -227,7 +228,8 @@ impl Queue {
 
     /// Waits until all messages that were handled so far are deleted, and those given back that
     /// weren't. A [receive](Self::receive) whose future was dropped is waited for, up to the
-    /// [wait time](Self::wait_time), and what it brings is given back.
+    /// [wait time](Self::wait_time) and five seconds, and what it brings is given back: received once
+    /// more than it was handled, as the queue's redrive policy counts.
     ///
     /// # Errors
     ///
@@ -235,7 +237,7 @@ impl Queue {
     /// when the right was missing to delete them, or to change their visibility.
     pub async fn flush(&self) -> Result<(), Error> {
         let Some(keeper) = self.keeper() else { return Ok(()) };
-        self.leave_nothing().await;
+        in_time(self, self.leave_nothing()).await;
         keeper.settled().await;
         keeper.report(false).await
     }

@@ -31,23 +31,25 @@ pub(super) async fn drained(
         }
     };
     let received = async {
-        let all = async {
-            while let Some((_, received)) = polls.next().await {
-                // It is given back.
-                drop(received);
-            }
-            queue.leave_nothing().await;
-        };
-        if timeout(queue.wait_time + MORE, all).await.is_err() {
-            let queue = queue.shown();
-            tracing::warn!(
-                queue,
-                "a receive didn't end in time: what it brings comes after its visibility timeout, \
-                 or earlier if this process lives"
-            );
+        while let Some((_, received)) = polls.next().await {
+            // It is given back.
+            drop(received);
         }
+        queue.leave_nothing().await;
     };
-    join(run, received).await;
+    join(run, in_time(queue, received)).await;
+}
+
+/// Waits for polls, no longer than they may take.
+pub(super) async fn in_time(queue: &Queue, polls: impl Future<Output = ()>) {
+    if timeout(queue.wait_time.saturating_add(MORE), polls).await.is_err() {
+        let queue = queue.shown();
+        tracing::warn!(
+            queue,
+            "a receive didn't end in time: what it brings comes after its visibility timeout, or \
+             earlier if this process lives"
+        );
+    }
 }
 
 /// Cancels what runs, and gives it back.

@@ -9,7 +9,8 @@ use super::keeper::Keeper;
 use crate::error::Error;
 use crate::process::Interceptor;
 
-/// How much longer than it waits a poll may take at least.
+/// How much longer than it waits a poll may take at least; and at the most, before its connection is
+/// given up, where the client doesn't say.
 pub(super) const MORE: Duration = Duration::from_secs(5);
 
 /// What is made with a queue's first call.
@@ -34,7 +35,8 @@ impl Opened {
     }
 }
 
-/// Of polls, which wait where other calls are answered at once.
+/// Of polls, which wait where other calls are answered at once. One that is never answered must not
+/// wait for ever: the SDK knows no such limit by itself, and nobody else would receive meanwhile.
 fn of_polling(queue: &Queue) -> TimeoutConfig {
     let held = queue.client.config().timeout_config();
     let held = held.map(TimeoutConfig::to_builder).unwrap_or_default().build();
@@ -42,7 +44,8 @@ fn of_polling(queue: &Queue) -> TimeoutConfig {
         time.map(|time| time.max(queue.wait_time.saturating_add(time.min(MORE))))
     };
     let mut more = held.to_builder();
-    more.set_read_timeout(longer(held.read_timeout()));
+    let unanswered = queue.wait_time.saturating_add(MORE);
+    more.set_read_timeout(longer(held.read_timeout()).or(Some(unanswered)));
     more.set_operation_timeout(longer(held.operation_timeout()));
     more.set_operation_attempt_timeout(longer(held.operation_attempt_timeout()));
     more.build()

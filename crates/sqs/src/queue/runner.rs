@@ -3,6 +3,7 @@ use std::fmt::Display;
 use std::future::pending;
 use std::panic::resume_unwind;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
 use futures_util::future::{BoxFuture, FutureExt};
@@ -84,7 +85,8 @@ impl Runner {
     /// [drain timeout](Self::drain_timeout), and what has succeeded is deleted. A receive that is on
     /// its way is waited for, up to the queue's [wait time](Queue::wait_time) and whatever the drain
     /// timeout is, and what it brings is given back: broken off, it would cost its messages a
-    /// visibility timeout. To drop the future cancels what runs; the messages come again.
+    /// visibility timeout. What is given back counts as received by the queue's redrive policy, which
+    /// should allow for a few more receives than tries. To drop the future cancels what runs; the messages come again.
     ///
     /// Errors that may pass by themselves are told in the log and tried again, after a pause that
     /// grows up to half a minute.
@@ -107,6 +109,9 @@ impl Runner {
         let keeper = queue.open()?.keeper;
         // A group of a queue that isn't FIFO is of no order.
         let is_fifo = queue.is_fifo();
+        // A poll that wasn't begun when the end came must not begin then.
+        let is_over = AtomicBool::new(false);
+        let is_over = &is_over;
         let mut lanes = Lanes::<Delivery>::new();
         let mut tasks = JoinSet::<(Lane, Handled)>::new();
         let mut polls = FuturesUnordered::new();
@@ -127,7 +132,12 @@ impl Runner {
             if is_wanted && Instant::now() >= resume {
                 let most = room.min(queue.most());
                 asked += most;
-                polls.push(async move { (most, queue.receive_up_to(most).await) });
+                polls.push(async move {
+                    match is_over.load(Relaxed) {
+                        true => (most, Ok(Vec::new())),
+                        false => (most, queue.receive_up_to(most).await),
+                    }
+                });
             }
             tokio::select! {
                 biased;
@@ -169,6 +179,7 @@ impl Runner {
             }
         };
 
+        is_over.store(true, Relaxed);
         // Not begun: they are given back.
         drop(lanes.abandon());
         drained(queue, tasks, polls, drain).await;

@@ -14,7 +14,7 @@ use throughline_testing::Recorder;
 use throughline_testing::embedded::Sqs;
 use tokio::sync::Notify;
 
-pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(90);
 
 /// The context that messages are sent with, where no interceptor writes one.
 pub(crate) const TRACEPARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";

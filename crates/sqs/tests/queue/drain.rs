@@ -143,3 +143,38 @@ async fn a_deletion_that_takes_too_long_is_told_as_well() {
     let Error::NotDeleted { count, messages, .. } = error else { panic!("{error:?}") };
     assert_eq!((count, &*messages[0].message_id), (1, &*id));
 }
+
+#[tokio::test]
+async fn who_is_stopped_before_he_begins_receives_nothing() {
+    let rig = Rig::new();
+    let url = rig.queue(&[]).await;
+    rig.send(&url, "one book").await;
+    let run = rig.read(&url).runner().with_graceful_shutdown(async {});
+    soon("the end", run.run(|_| async { Ok::<_, String>(()) })).await.expect("it was told to stop");
+    assert_eq!(rig.counts(&url).await, (1, 0));
+    let received = soon("a message", rig.read(&url).receive()).await.expect("an answer");
+    assert_eq!(received[0].receive_count(), Some(1), "it was received before");
+}
+
+/// A peer may vanish after it has taken a request.
+#[tokio::test]
+async fn a_poll_that_is_never_answered_is_given_up() {
+    let rig = Rig::embedded();
+    let url = rig.queue(&[]).await;
+    let fault = Fault::Delayed(Duration::from_secs(3_600));
+    rig.sqs().fail_next(Operation::ReceiveMessage, 1, fault);
+    rig.send(&url, "one book").await;
+    let queue = rig.read(&url);
+    let received = soon("a message", async {
+        loop {
+            // As somebody who has other things to do, and comes back.
+            let receiving = tokio::time::timeout(Duration::from_millis(500), queue.receive());
+            match receiving.await {
+                Ok(Ok(received)) if !received.is_empty() => return received,
+                Ok(Err(error)) => assert!(error.is_transient(), "{error}"),
+                Ok(Ok(_)) | Err(_) => {}
+            }
+        }
+    });
+    assert_eq!(received.await.len(), 1);
+}

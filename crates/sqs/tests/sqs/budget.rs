@@ -6,13 +6,16 @@ use aws_sdk_sqs::types::{
     MessageAttributeValue, MessageSystemAttributeNameForSends, MessageSystemAttributeValue,
 };
 use opentelemetry::trace::noop::NoopTracerProvider;
+use opentelemetry::trace::{SpanKind, TraceContextExt};
 use proptest::prelude::*;
 use serde_json::Value;
 use throughline_core::codec::xray;
-use throughline_core::{Format, Formats, InContext};
+use throughline_core::{Config, Description, Format, Formats, InContext, Trust};
 use throughline_sqs::TraceHeader;
 
-use crate::common::{ELSEWHERE_HEADER, Rig, added, attribute, full, header, text, users};
+use crate::common::{
+    ELSEWHERE, ELSEWHERE_HEADER, Rig, added, attribute, full, header, text, users,
+};
 
 /// A message like this, as it left in the context that travels by all there is.
 async fn left(rig: &Rig, attributes: HashMap<String, MessageAttributeValue>, body: &str) -> Value {
@@ -88,6 +91,30 @@ async fn a_header_of_the_users_is_left_alone_unless_it_is_of_the_trace() {
         InContext::new(sending.send(), full()).await.expect("it is sent");
         assert_eq!(header(&rig.sent()) == Some(own), is_kept, "{own}");
         assert_eq!(added(&rig.sent()).len(), 3, "{own}");
+    }
+}
+
+#[tokio::test]
+async fn a_header_that_a_handler_copies_is_not_the_users() {
+    for (setting, users_own) in [(TraceHeader::Preferred, 0), (TraceHeader::Fallback, 10)] {
+        let mut rig = Rig::new().await;
+        rig.with(|it| it.trace_header(setting));
+        let config = Config::new("test", "1").with_tracer_provider(&rig.recorder.provider());
+        let config = config.trust(Trust::Ignore);
+        let extraction = config.extract(&vec![("traceparent".to_owned(), ELSEWHERE.to_owned())]);
+        let describe = || Description::new("handler", 0);
+        let handler = config.receive(extraction, SpanKind::Consumer, describe);
+        let value = MessageSystemAttributeValue::builder().data_type("String");
+        let value = value.string_value(ELSEWHERE_HEADER).build().expect("a value");
+        let name = MessageSystemAttributeNameForSends::AwsTraceHeader;
+        let sending = rig.sqs.send_message().queue_url(&rig.url).message_body("a book");
+        let sending = sending.message_system_attributes(name, value);
+        let sending = sending.set_message_attributes(Some(users(users_own))).send();
+        InContext::new(sending, handler.context().clone()).await.expect("it is sent");
+        let left = rig.sent();
+        let trace = handler.context().span().span_context().trace_id().to_string();
+        let header = header(&left).expect("one of our own");
+        assert!(header.contains(&trace[8..]), "{header}");
     }
 }
 

@@ -1,9 +1,13 @@
 //! The pickups that were asked for, one message each: the carrier's system books them, and people
 //! those that it refuses.
 
+use std::convert::Infallible;
+use std::future::pending;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use futures_util::FutureExt;
+use futures_util::future::join;
 use reqwest_middleware::ClientWithMiddleware;
 use throughline::boundary;
 use throughline::sqs::{OwnedMessage, Queue};
@@ -48,23 +52,37 @@ impl Pickups {
     }
 
     /// Books pickups until `stop` is told.
-    pub(super) async fn process(self, stop: watch::Receiver<bool>) -> Result<(), Error> {
-        let stopped = |mut stop: watch::Receiver<bool>| async move {
-            // An error means that nobody is left to tell us: that is a stop as well.
-            let _stopped = stop.wait_for(|stop| *stop).await;
+    pub(super) async fn process(self, mut stop: watch::Receiver<bool>) -> Result<(), Error> {
+        // Where one of the two can't go on the other one stops as well, in order.
+        let (ends, end) = watch::channel(());
+        let stopped = |mut end: watch::Receiver<()>| async move {
+            let _ended = end.changed().await;
         };
         let (handler, other) = (Arc::clone(&self.handler), self.handler);
         let asked = self.asked.runner().concurrency(CONCURRENCY);
-        let asked = asked.with_graceful_shutdown(stopped(stop.clone())).run(move |message| {
+        let asked = asked.with_graceful_shutdown(stopped(end.clone())).run(move |message| {
             let handler = Arc::clone(&handler);
             async move { handler.book(message).await }
         });
-        let dead = self.dead.runner().with_graceful_shutdown(stopped(stop)).run(move |message| {
+        let dead = self.dead.runner().with_graceful_shutdown(stopped(end)).run(move |message| {
             let handler = Arc::clone(&other);
             async move { handler.hand_over(message).await }
         });
-        let ended = tokio::try_join!(asked, dead);
-        ended.map(|_| ()).map_err(|cause| Error::Pickups { service: NAME, cause })
+        let (asked, dead) = (
+            asked.inspect(|_| drop(ends.send_replace(()))),
+            dead.inspect(|_| drop(ends.send_replace(()))),
+        );
+        let stopping = async {
+            // An error means that nobody is left to tell us: that is a stop as well.
+            let _stopped = stop.wait_for(|stop| *stop).await;
+            ends.send_replace(());
+            pending::<Infallible>().await
+        };
+        let (asked, dead) = tokio::select! {
+            both = join(asked, dead) => both,
+            never = stopping => match never {},
+        };
+        asked.and(dead).map_err(|cause| Error::Pickups { service: NAME, cause })
     }
 }
 
