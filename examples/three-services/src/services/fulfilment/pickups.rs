@@ -68,10 +68,8 @@ impl Pickups {
             let handler = Arc::clone(&other);
             async move { handler.hand_over(message).await }
         });
-        let (asked, dead) = (
-            asked.inspect(|_| drop(ends.send_replace(()))),
-            dead.inspect(|_| drop(ends.send_replace(()))),
-        );
+        let (asked, dead) =
+            (asked.inspect(|_| ends.send_replace(())), dead.inspect(|_| ends.send_replace(())));
         let stopping = async {
             // An error means that nobody is left to tell us: that is a stop as well.
             let _stopped = stop.wait_for(|stop| *stop).await;
