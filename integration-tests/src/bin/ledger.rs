@@ -1,11 +1,11 @@
-//! The ledger, on the command line: `ledger run --folder FOLDER`, with `KAFKA_BROKERS` set.
+//! The ledger, on the command line: `ledger campaign KIND`.
 #![forbid(unsafe_code)]
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use integration_tests::ledger::{
-    Campaign, Consume, Error, Hold, Produce, campaign, consume, hold, produce,
+    Campaign, Consume, Error, Hold, Produce, Receive, Send, consume, hold, produce, receive, send,
 };
 
 /// Whether messages are lost, doubled or torn from their trace.
@@ -19,26 +19,32 @@ enum Cli {
 #[derive(Debug, Subcommand)]
 enum Role {
     /// A whole run, with its tally
-    Run(Campaign),
-    /// Send messages, and write them down
+    Campaign(Campaign),
+    /// Send records to Kafka, and write them down
     Produce(Produce),
-    /// Handle messages until SIGTERM, and write them down
+    /// Handle records of Kafka until SIGTERM, and write them down
     Consume(Consume),
-    /// Handle some messages, fail at one, and wait to be killed
+    /// Handle some records of Kafka, fail at one, and wait to be killed
     Hold(Hold),
+    /// Send messages to SQS, and write them down
+    Send(Send),
+    /// Handle messages of SQS until SIGTERM, and write them down
+    Receive(Receive),
 }
 
 async fn run(role: Role) -> Result<ExitCode, Error> {
     match role {
-        Role::Run(args) => {
+        Role::Campaign(campaign) => {
             let program = std::env::current_exe().map_err(Error::Process)?;
-            let tally = campaign(&program, &args).await?;
-            println!("{tally}");
-            return Ok(if tally.is_right() { ExitCode::SUCCESS } else { ExitCode::FAILURE });
+            let outcome = campaign.run(&program).await?;
+            println!("{outcome}");
+            return Ok(if outcome.is_right { ExitCode::SUCCESS } else { ExitCode::FAILURE });
         }
         Role::Produce(args) => produce(args).await?,
         Role::Consume(args) => consume(args).await?,
         Role::Hold(args) => hold(args).await?,
+        Role::Send(args) => send(args).await?,
+        Role::Receive(args) => receive(args).await?,
     }
     Ok(ExitCode::SUCCESS)
 }

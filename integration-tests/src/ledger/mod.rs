@@ -1,58 +1,32 @@
 //! Whether messages are lost, doubled or torn from their trace, by an account that doesn't trust
 //! the spans.
 //!
-//! A process that is killed loses the spans it hasn't sent yet. So a producer and its consumers
-//! write down what they did, a line each, before anything is acknowledged: the producer what the
-//! broker took, and by which span it was sent; a consumer what its handler saw, and in which span.
-//! A line that was written survives the death of its writer. [`tally`] compares the two.
+//! A process that is killed loses the spans it hasn't sent yet. So producers and consumers write down
+//! what they do in one book outside, a line each: a producer what it tries to send, what the broker
+//! took, and by which span it was sent; a consumer what its handler saw, and in which span, before
+//! that is acknowledged; what was acknowledged; how partitions came and went. Whoever runs the
+//! [`Campaign`] adds whom it killed and what it let the broker do wrong. A line that was written
+//! survives the death of its writer, and lines stand in the order in which things happened.
+//!
+//! The [`Accounts`] are drawn from that. A message that was handled again must have a cause in the
+//! book that lies between the two: its consumer was killed, its partition left, its handler failed.
+//! One that hasn't is more than at-least-once allows.
 
+mod accounts;
+mod backlog;
 mod book;
-mod consume;
-mod orchestra;
-mod produce;
+mod campaign;
+mod error;
+mod kafka;
+mod scribe;
 mod spans;
+mod sqs;
+mod tally;
 
-pub use book::{Handled, Line, Sent, Tally, consumed, handled, sent, tally};
-pub use consume::{Consume, Hold, consume, hold};
-pub use orchestra::{Campaign, campaign, create_topic};
-pub use produce::{Produce, produce};
-
-use std::path::PathBuf;
-
-/// What went wrong, in a sentence.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// A book can't be read or written.
-    #[error("{path}: {cause}", path = path.display())]
-    Book {
-        /// Where it is.
-        path: PathBuf,
-        /// Why not.
-        cause: std::io::Error,
-    },
-    /// A line in a book isn't what was written there.
-    #[error("{path}, line {line}: not a line of this ledger: {text}", path = path.display())]
-    Line {
-        /// Where the book is.
-        path: PathBuf,
-        /// The number of the line.
-        line: usize,
-        /// What stands there.
-        text: String,
-    },
-    /// Kafka refuses.
-    #[error("Kafka: {0}")]
-    Kafka(#[from] rdkafka::error::KafkaError),
-    /// The consumer stopped.
-    #[error(transparent)]
-    Consumer(#[from] throughline_kafka::Error),
-    /// A process can't be started or asked.
-    #[error("a process of the ledger: {0}")]
-    Process(std::io::Error),
-    /// A process ended that shouldn't have.
-    #[error("{0} ended by itself")]
-    Ended(String),
-    /// What was to happen didn't.
-    #[error("{0}")]
-    Late(String),
-}
+pub use accounts::{Accounts, Order};
+pub use book::{Handled, Line, Place, Reader};
+pub use campaign::{Campaign, Kind, Outcome, create_topic};
+pub use error::Error;
+pub use kafka::{Consume, Hold, Produce, Protocol, consume, hold, produce};
+pub use sqs::{Receive, Send, receive, send};
+pub use tally::{Again, Cause, Tally};

@@ -1,65 +1,82 @@
-//! Who the parent of a span is, from the SDK itself.
+//! Which span is whose child, from the SDK itself.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use opentelemetry::Context;
-use opentelemetry::trace::{Span as _, SpanId};
+use opentelemetry::trace::{Span as _, SpanId, SpanKind, TraceContextExt, TraceId, Tracer};
 use opentelemetry_sdk::error::OTelSdkResult;
-use opentelemetry_sdk::trace::{Span, SpanData, SpanProcessor};
-use throughline_core::semconv;
+use opentelemetry_sdk::trace::{SdkTracer, Span, SpanData, SpanProcessor};
 
-/// The parents of the spans that are open, and the spans of what was sent, by partition and
-/// offset.
+/// The parents of the spans that are open, and what was sent below each that was asked for.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Spans(Arc<Mutex<Inner>>);
 
 #[derive(Debug, Default)]
 struct Inner {
     parents: HashMap<SpanId, SpanId>,
-    sends: HashMap<(String, i64), (String, String)>,
+    /// In the order in which they were started.
+    sends: HashMap<SpanId, Vec<SpanId>>,
+}
+
+/// The work that a message is sent by, in a trace of its own.
+#[derive(Debug)]
+pub(super) struct Order {
+    pub(super) context: Context,
+    pub(super) trace: TraceId,
+    spans: Spans,
+    span: SpanId,
 }
 
 impl Spans {
-    /// The parent of a span that is open.
-    pub(super) fn parent(&self, span: SpanId) -> Option<SpanId> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).parents.get(&span).copied()
+    fn inner(&self) -> MutexGuard<'_, Inner> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The trace and the span that a record was sent by.
-    pub(super) fn take_send(&self, partition: i32, offset: i64) -> Option<(String, String)> {
-        let mut inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        inner.sends.remove(&(partition.to_string(), offset))
+    /// The parent of a span that is open.
+    pub(super) fn parent(&self, span: SpanId) -> Option<SpanId> {
+        self.inner().parents.get(&span).copied()
+    }
+
+    /// Begins a trace, in which something is to be sent.
+    pub(super) fn order(&self, tracer: &SdkTracer) -> Order {
+        let span = tracer.start_with_context("order", &Context::new());
+        let context = Context::new().with_span(span);
+        let its = context.span().span_context().clone();
+        self.inner().sends.insert(its.span_id(), Vec::new());
+        Order { trace: its.trace_id(), span: its.span_id(), spans: self.clone(), context }
+    }
+}
+
+impl Order {
+    /// The spans it was sent by: of a batch one for each of its entries.
+    pub(super) fn sends(&self) -> Vec<SpanId> {
+        self.spans.inner().sends.get(&self.span).cloned().unwrap_or_default()
+    }
+}
+
+impl Drop for Order {
+    fn drop(&mut self) {
+        self.spans.inner().sends.remove(&self.span);
     }
 }
 
 impl SpanProcessor for Spans {
     fn on_start(&self, span: &mut Span, _: &Context) {
         let id = span.span_context().span_id();
-        if let Some(data) = span.exported_data() {
-            let mut inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            inner.parents.insert(id, data.parent_span_id);
+        let Some(data) = span.exported_data() else { return };
+        let mut inner = self.inner();
+        inner.parents.insert(id, data.parent_span_id);
+        if data.span_kind == SpanKind::Producer
+            && let Some(sends) = inner.sends.get_mut(&data.parent_span_id)
+        {
+            sends.push(id);
         }
     }
 
     fn on_end(&self, span: SpanData) {
-        let find = |key: &str| span.attributes.iter().find(|kv| kv.key.as_str() == key);
-        let mut inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        inner.parents.remove(&span.span_context.span_id());
-        let partition = find(semconv::MESSAGING_DESTINATION_PARTITION_ID);
-        let offset = find(semconv::KAFKA_OFFSET);
-        if let (
-            true,
-            Some(partition),
-            Some(opentelemetry::KeyValue { value: opentelemetry::Value::I64(offset), .. }),
-        ) = (span.span_kind == opentelemetry::trace::SpanKind::Producer, partition, offset)
-        {
-            let context = &span.span_context;
-            let place = (partition.value.to_string(), *offset);
-            let ids = (context.trace_id().to_string(), context.span_id().to_string());
-            inner.sends.insert(place, ids);
-        }
+        self.inner().parents.remove(&span.span_context.span_id());
     }
 
     fn force_flush(&self) -> OTelSdkResult {

@@ -14,6 +14,7 @@ use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 use tokio::sync::oneshot;
 
 use super::context::HookedContext;
+use super::drain::commit_last;
 use super::offsets_of::{Ours, Theirs};
 use super::positions::copied;
 use super::source::Client;
@@ -253,10 +254,12 @@ impl<H: Hooks, O> StreamConsumer<H, O> {
         Closer(Arc::clone(&self.client.state))
     }
 
-    /// Commits what is acknowledged, leaves the group, and closes, on a thread of its own.
+    /// Commits what is acknowledged, leaves the group, and closes, on a thread of its own. A rebalance
+    /// that is under way is waited for, since it lets nobody commit.
     ///
     /// Without brokers that takes until the group would have given the consumer up anyway
-    /// (`session.timeout.ms`); whoever doesn't want to wait drops the future, and the thread goes on.
+    /// (`session.timeout.ms`), and twice as long if something is left to commit; whoever doesn't want
+    /// to wait drops the future, and the thread goes on.
     ///
     /// # Errors
     ///
@@ -266,10 +269,12 @@ impl<H: Hooks, O> StreamConsumer<H, O> {
         let StreamConsumer { client, source, .. } = self;
         let (closed, closing) = oneshot::channel();
         let close = move || {
-            // Otherwise it is a part of closing, or the service's affair.
-            let committed = match client.commits_by_itself() {
-                true => Ok(()),
-                false => client.commit(CommitMode::Sync),
+            // What librdkafka commits by itself is a part of closing, too; what it doesn't may be the
+            // service's affair.
+            let committed = match (client.auto_commit, client.commits_by_itself()) {
+                (false, true) => Ok(()),
+                (false, false) => commit_last(&client),
+                (true, _) => commit_last(&client).or(Ok(())),
             };
             client.consumer.unsubscribe();
             drop((client, source));

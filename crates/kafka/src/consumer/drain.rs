@@ -1,12 +1,16 @@
-//! The end of a runner, and what it does while it can't receive.
+//! The end of a consumer and of a runner, and what that does while it can't receive.
 
 use std::convert::Infallible;
 use std::pin::{Pin, pin};
+use std::thread;
 use std::time::Duration;
 
+use rdkafka::consumer::CommitMode;
+use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode as Code};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, Sleep};
 
+use super::source::Client;
 use super::{Hooks, StreamConsumer};
 use crate::error::Failed;
 use crate::process::Source;
@@ -16,6 +20,40 @@ pub(super) const DRAIN: Duration = Duration::from_secs(30);
 
 /// How long a consumer may take to close, at least.
 const CLOSE: Duration = Duration::from_secs(5);
+
+/// For so long is a commit tried again that a rebalance refuses, from the first time it is, and so
+/// much later each time.
+const REBALANCE: Duration = Duration::from_secs(5);
+const AGAIN: Duration = Duration::from_millis(50);
+
+/// Commits before a consumer leaves its group. Blocks.
+///
+/// A member that the broker lets wait for a rebalance has everything else that it asks wait behind
+/// that, and finds then that its generation has passed. librdkafka tries again with the next commit,
+/// of which there is none any more: whoever comes next would get all that was handled meanwhile.
+pub(super) fn commit_last<H: Hooks>(client: &Client<H>) -> KafkaResult<()> {
+    let mut until = None;
+    loop {
+        let committed = client.commit(CommitMode::Sync);
+        match &committed {
+            Err(error) if is_rebalancing(error) => {
+                let now = Instant::now();
+                if now >= *until.get_or_insert(now + REBALANCE) {
+                    return committed;
+                }
+                thread::sleep(AGAIN);
+            }
+            _ => return committed,
+        }
+    }
+}
+
+fn is_rebalancing(error: &KafkaError) -> bool {
+    matches!(
+        error.rdkafka_error_code(),
+        Some(Code::RebalanceInProgress | Code::IllegalGeneration | Code::StaleMemberEpoch)
+    )
+}
 
 /// There is no room for messages. If that lasts, somebody has to poll all the same.
 pub(super) async fn rest(source: &dyn Source, mut patience: Pin<&mut Sleep>) -> Infallible {

@@ -3,6 +3,8 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use rdkafka::error::RDKafkaErrorCode as Code;
+use throughline_testing::embedded::KafkaRequest;
 use tokio::sync::{Notify, oneshot};
 
 use crate::common::{Rig, soon, text};
@@ -78,4 +80,29 @@ async fn what_does_not_end_in_time_is_cancelled_and_comes_again() {
     let delivery = soon("a record", again.recv()).await.expect("no error").expect("open");
     assert_eq!(delivery.offset(), 0);
     delivery.process(async |_| Ok::<_, String>(())).await.expect("it succeeds");
+}
+
+/// The group may be sharing its partitions anew just when one leaves it, as in a rolling update.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rebalance_that_refuses_the_last_commit_makes_nothing_come_again() {
+    for auto_commit in ["true", "false"] {
+        let rig = Rig::embedded(1);
+        let producer = rig.producer();
+        rig.send(&producer, 0, "a").await;
+        let mut config = rig.config();
+        // Nothing but the end commits.
+        config.set("enable.auto.commit", auto_commit).set("auto.commit.interval.ms", "3600000");
+        let first = rig.consumer_of(&config);
+        let delivery = soon("a record", first.recv()).await.expect("no error").expect("open");
+        delivery.process(async |_| Ok::<_, String>(())).await.expect("it succeeds");
+        let refused = [Code::RebalanceInProgress, Code::RebalanceInProgress];
+        rig.kafka().fail_next(KafkaRequest::OffsetCommit, &refused).expect("it is told");
+        soon("the end", first.close()).await.expect("it commits");
+
+        rig.send(&producer, 0, "b").await;
+        let again = rig.consumer_of(&config);
+        let delivery = soon("a record", again.recv()).await.expect("no error").expect("open");
+        assert_eq!(delivery.offset(), 1, "the first one came again, with {auto_commit}");
+        delivery.process(async |_| Ok::<_, String>(())).await.expect("it succeeds");
+    }
 }

@@ -12,6 +12,6 @@ pub mod sqs;
 #[cfg(feature = "embedded-collector")]
 pub use collector::{Collector, CollectorError};
 #[cfg(feature = "embedded-kafka")]
-pub use kafka::{Kafka, KafkaError};
+pub use kafka::{Kafka, KafkaError, KafkaRequest};
 #[cfg(feature = "embedded-sqs")]
 pub use sqs::{Sqs, SqsError};

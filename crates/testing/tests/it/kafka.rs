@@ -9,7 +9,7 @@ use rdkafka::consumer::{CommitMode, Consumer, StreamConsumer};
 use rdkafka::error::RDKafkaErrorCode as Code;
 use rdkafka::message::{Header, Headers, OwnedHeaders, OwnedMessage};
 use rdkafka::producer::{FutureProducer, FutureRecord};
-use throughline_testing::embedded::{Kafka, KafkaError};
+use throughline_testing::embedded::{Kafka, KafkaError, KafkaRequest};
 
 const SOON: Duration = Duration::from_secs(20);
 
@@ -137,6 +137,38 @@ async fn a_group_goes_on_where_it_committed() {
     first.commit_consumer_state(CommitMode::Sync).unwrap();
     drop(first);
     assert_eq!(text(&receive(&consumer(&kafka, "orders")).await), "2");
+}
+
+/// What a member of a group, of the classic protocol, is told first when such a request is refused.
+async fn told(request: KafkaRequest, error: Code) -> Option<Code> {
+    let kafka = Kafka::start().unwrap();
+    kafka.create_topic("orders", 1).unwrap();
+    let record = FutureRecord::to("orders").key("").payload("1");
+    send(&producer(&kafka), record).await.unwrap();
+    kafka.fail_next(request, &[error]).unwrap();
+    let mut config = kafka.consumer_config("group");
+    config.set("group.protocol", "classic").set("enable.auto.commit", "false");
+    let consumer: StreamConsumer = config.create().unwrap();
+    consumer.subscribe(&["orders"]).unwrap();
+    let told = tokio::time::timeout(SOON, consumer.recv()).await.unwrap().map(drop);
+    if told.is_err() {
+        // Once, as it was told.
+        assert_eq!(text(&receive(&consumer).await), "1", "{request:?}");
+    }
+    let committed = consumer.commit_consumer_state(CommitMode::Sync);
+    told.and(committed).err().and_then(|error| error.rdkafka_error_code())
+}
+
+#[tokio::test]
+async fn each_request_of_a_consumer_can_be_refused() {
+    let refused = [
+        (KafkaRequest::FindCoordinator, Code::GroupAuthorizationFailed),
+        (KafkaRequest::JoinGroup, Code::GroupAuthorizationFailed),
+        (KafkaRequest::Fetch, Code::TopicAuthorizationFailed),
+        (KafkaRequest::OffsetCommit, Code::GroupAuthorizationFailed),
+    ];
+    let told = join_all(refused.map(|(request, error)| told(request, error))).await;
+    assert_eq!(told, refused.map(|(_, error)| Some(error)));
 }
 
 #[tokio::test]

@@ -1,3 +1,5 @@
+mod request;
+
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
@@ -6,7 +8,9 @@ use rdkafka::ClientConfig;
 use rdkafka::error::{KafkaResult, RDKafkaErrorCode};
 use rdkafka::mocking::MockCluster;
 use rdkafka::producer::DefaultProducerContext;
-use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
+use rdkafka::types::RDKafkaRespErr;
+
+pub use request::KafkaRequest;
 
 type Cluster = MockCluster<'static, DefaultProducerContext>;
 type Command = Box<dyn FnOnce(&Cluster) + Send>;
@@ -198,9 +202,27 @@ impl Kafka {
     ///
     /// When the cluster is gone.
     pub fn fail_produce(&self, errors: &[RDKafkaErrorCode]) -> Result<(), KafkaError> {
+        self.fail_next(KafkaRequest::Produce, errors)
+    }
+
+    /// Refuses the next requests of this kind, each with the next of these errors, after those that are
+    /// to be refused already. `BrokerTransportFailure` cuts the connection.
+    ///
+    /// What the cluster is made of, and the one request of the newer group protocol, are answered
+    /// whatever comes. A `SyncGroup` that is refused by `RebalanceInProgress` costs its member a
+    /// session: the cluster begins no such rebalance.
+    ///
+    /// # Errors
+    ///
+    /// When the cluster is gone.
+    pub fn fail_next(
+        &self,
+        request: KafkaRequest,
+        errors: &[RDKafkaErrorCode],
+    ) -> Result<(), KafkaError> {
         let errors: Vec<_> = errors.iter().copied().map(native).collect();
-        self.command("refuse to produce".to_owned(), move |cluster| {
-            cluster.request_errors(RDKafkaApiKey::Produce, &errors);
+        self.command(format!("refuse {request:?}"), move |cluster| {
+            cluster.request_errors(request.native(), &errors);
             Ok(())
         })
     }
