@@ -6,8 +6,8 @@
 
 use crate::spans::{self, Kept, Seen};
 use crate::{Command, Expect, Mode, PARENT_SPAN_ID, TRACE_ID};
-use opentelemetry::Context;
 use opentelemetry::trace::{SpanKind, TraceContextExt as _};
+use opentelemetry::{Context, ContextGuard};
 use opentelemetry_sdk::trace::SdkTracerProvider;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::{KafkaError, KafkaResult};
@@ -268,7 +268,7 @@ pub fn process<C, R>(
         make,
         assign,
         work,
-        |_| Context::new(),
+        |_| None,
         |mode, kept, seen, n| match expect {
             Expect::Nothing if seen.len() as u64 == n => Ok(()),
             Expect::Nothing => Err("the handler wasn't called".to_owned()),
@@ -285,7 +285,8 @@ pub fn process_batches<C, R>(
     assign: impl Fn(&C, &TopicPartitionList) -> KafkaResult<()>,
     work: impl AsyncFn(C, u64) -> R,
 ) -> ExitCode {
-    crate::exit(receive(make, assign, work, spans::parent, |mode, kept, seen, n| match expect {
+    let parent = |mode| Some(spans::parent(mode).attach());
+    crate::exit(receive(make, assign, work, parent, |mode, kept, seen, n| match expect {
         Expect::Nothing if seen.len() == 1 => Ok(()),
         Expect::Nothing => Err("the handler wasn't called".to_owned()),
         Expect::Span(name) => {
@@ -304,7 +305,7 @@ fn receive<C, R>(
     make: impl Fn(&mut ClientConfig, &SdkTracerProvider) -> KafkaResult<C>,
     assign: impl Fn(&C, &TopicPartitionList) -> KafkaResult<()>,
     work: impl AsyncFn(C, u64) -> R,
-    around: impl Fn(Mode) -> Context,
+    around: impl Fn(Mode) -> Option<ContextGuard>,
     check: impl FnOnce(Mode, &Kept, &[Seen], u64) -> Result<()>,
 ) -> Result<()> {
     let (mode, command) = crate::arguments()?;
@@ -323,7 +324,7 @@ fn receive<C, R>(
         thread::sleep(FETCHED);
         Ok::<_, KafkaError>(consumer)
     };
-    let _current = around(mode).attach();
+    let _current = around(mode);
     execute(
         command,
         |n| {
