@@ -103,18 +103,23 @@ fn what_is_sent_and_consumed_is_counted_and_timed() {
     measured(Operation::MessagingReceive, "poll", Some(2));
     measured(Operation::MessagingSettle, "commit", None);
     measured(Operation::MessagingProcess, "process", Some(1));
-    let of = |operation: &str, count: u64| {
+    let of = |operation: &str, kind: Option<&str>, count: u64| {
+        let kind = kind.map_or_else(String::new, |it| format!("messaging.operation.type={it} "));
         format!(
             "messaging.destination.name=orders messaging.operation.name={operation} \
-             messaging.system.name=kafka: {count}"
+             {kind}messaging.system.name=kafka: {count}"
         )
     };
-    let timed = [of("commit", 1), of("poll", 1), of("send", 1)];
+    let timed = [
+        of("commit", Some("settle"), 1),
+        of("poll", Some("receive"), 1),
+        of("send", Some("send"), 1),
+    ];
     assert_eq!(kept.of("messaging.client.operation.duration"), timed);
-    assert_eq!(kept.of("messaging.client.sent.messages"), [of("send", 3)]);
-    let consumed = [of("poll", 2), of("process", 1)];
+    assert_eq!(kept.of("messaging.client.sent.messages"), [of("send", Some("send"), 3)]);
+    let consumed = [of("poll", Some("receive"), 2), of("process", None, 1)];
     assert_eq!(kept.of("messaging.client.consumed.messages"), consumed);
-    assert_eq!(kept.of("messaging.process.duration"), [of("process", 1)]);
+    assert_eq!(kept.of("messaging.process.duration"), [of("process", None, 1)]);
 }
 
 #[test]
