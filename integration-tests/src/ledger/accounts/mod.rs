@@ -93,7 +93,7 @@ pub struct Accounts {
     tally: Tally,
     messages: HashMap<u64, Message>,
     seen: HashMap<Place, Seen>,
-    /// By process, and how many since somebody asked.
+    /// By process, and how many since it was begun anew.
     busy: HashMap<u32, u64>,
     holds: HashMap<(u32, i32, u64), Hold>,
     handling: HashMap<i32, Handling>,

@@ -105,9 +105,15 @@ impl Accounts {
         (self.tally.sent - self.tally.lost) as u64
     }
 
-    /// How many messages this process has handled since it was asked of last.
-    pub fn take_share(&mut self, process: u32) -> u64 {
-        self.busy.get_mut(&process).map(std::mem::take).unwrap_or_default()
+    /// How many messages this process has handled since [`count_anew`](Self::count_anew).
+    #[must_use]
+    pub fn share(&self, process: u32) -> u64 {
+        self.busy.get(&process).copied().unwrap_or_default()
+    }
+
+    /// Begins anew to count what each has handled.
+    pub fn count_anew(&mut self) {
+        self.busy.values_mut().for_each(|share| *share = 0);
     }
 
     /// How many messages wait to be handled, of the partition that has most.

@@ -157,14 +157,16 @@ impl<'a> Cast<'a> {
         self.until("all partitions shared among the consumers", is_shared).await
     }
 
-    /// The consumer that has handled most since the last time, so that there is something to lose.
-    fn busiest(&mut self) -> Result<Child, Error> {
-        self.read()?;
-        let accounts = &mut self.accounts;
-        let shares = self.consumers.iter().map(|consumer| {
-            consumer.id().map(|process| accounts.take_share(process)).unwrap_or_default()
-        });
-        let busiest = shares.enumerate().max_by_key(|(_, share)| *share).map(|(place, _)| place);
+    /// The consumer that has handled most since the last time, so that there is something to lose;
+    /// one that has only just begun doesn't know yet what a signal means.
+    async fn busiest(&mut self) -> Result<Child, Error> {
+        let processes: Vec<_> = self.consumers.iter().filter_map(Child::id).collect();
+        let is_busy = |it: &Accounts| processes.iter().any(|process| it.share(*process) > 0);
+        self.until("a consumer that handles something", is_busy).await?;
+        let share = |of: &Child| of.id().map(|process| self.accounts.share(process));
+        let shares = self.consumers.iter().map(share).enumerate();
+        let busiest = shares.max_by_key(|(_, share)| *share).map(|(place, _)| place);
+        self.accounts.count_anew();
         let gone = || Error::Ended("every consumer".to_owned());
         busiest.map(|place| self.consumers.swap_remove(place)).ok_or_else(gone)
     }
@@ -177,7 +179,7 @@ impl<'a> Cast<'a> {
     }
 
     pub(super) async fn kill_consumer(&mut self) -> Result<(), Error> {
-        let victim = self.busiest()?;
+        let victim = self.busiest().await?;
         self.kill(victim).await?;
         self.consumers.push(self.start_consumer()?);
         Ok(())
@@ -199,7 +201,7 @@ impl<'a> Cast<'a> {
     }
 
     pub(super) async fn leave(&mut self) -> Result<(), Error> {
-        let leaver = self.busiest()?;
+        let leaver = self.busiest().await?;
         self.dismiss(leaver).await
     }
 

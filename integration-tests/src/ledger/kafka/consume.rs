@@ -127,6 +127,8 @@ impl Post {
             .set("group.id", &args.group)
             .set("auto.offset.reset", "earliest")
             .set("auto.commit.interval.ms", "500")
+            // An answer that never comes is missed soon.
+            .set("socket.timeout.ms", "10000")
             // The embedded Kafka isn't woken by new records.
             .set("fetch.wait.max.ms", "100");
         match args.protocol {

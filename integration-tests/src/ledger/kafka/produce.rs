@@ -96,7 +96,7 @@ pub async fn produce(args: Produce) -> Result<(), Error> {
     let provider = SdkTracerProvider::builder().with_span_processor(spans.clone()).build();
     let mut config = ClientConfig::new();
     config.set("bootstrap.servers", brokers).set("linger.ms", "1");
-    config.set("enable.idempotence", "true");
+    config.set("enable.idempotence", "true").set("socket.timeout.ms", "10000");
     let producer: FutureProducer = config.create()?;
     let producer = producer.with_tracer_provider(&provider);
     let (tracer, book) = (provider.tracer("ledger"), Arc::new(Book::open(&book)?));

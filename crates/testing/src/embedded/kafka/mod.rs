@@ -182,6 +182,10 @@ impl Kafka {
     /// tries again; after `TopicAuthorizationFailed` it refuses all that follows by itself.
     /// `BrokerTransportFailure` cuts the connection.
     ///
+    /// By an error that leaves open whether the records were stored, `RequestTimedOut`, an idempotent
+    /// producer can be deceived here: when its next request goes well it concludes that they were, and
+    /// a real broker would have refused that one, by its number.
+    ///
     /// ```
     /// # use std::time::Duration;
     /// # use rdkafka::error::RDKafkaErrorCode;
