@@ -90,7 +90,7 @@ impl<H: Hooks> FromClientConfigAndContext<H> for StreamConsumer<H> {
         let interval = config.get("max.poll.interval.ms").and_then(|text| text.parse().ok());
         let interval = Duration::from_millis(interval.unwrap_or(MAX_POLL_INTERVAL));
         let patience = (interval / 4).min(MAX_PATIENCE);
-        let client = Arc::new(Client::new(consumer, state, patience, auto_commit));
+        let client = Client::new(consumer, state, patience, auto_commit);
         let source: Arc<dyn Source> = Arc::clone(&client) as _;
         let settings = Arc::new(Settings::of(config));
         Ok(StreamConsumer { client, source, settings, ownership: PhantomData })

@@ -2,8 +2,8 @@
 
 use std::convert::Infallible;
 use std::future::poll_fn;
-use std::sync::atomic::Ordering::SeqCst;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::Poll;
 use std::time::Duration;
 
@@ -29,6 +29,9 @@ pub(super) struct Client<H: Hooks> {
     /// Held while a message is taken and noted, and while it is changed what is read: of two that
     /// take a message each, the first has to be noted first. Never held across an await.
     gate: Mutex<()>,
+    /// For what is done later, if it is still there.
+    pub(super) this: Weak<Self>,
+    pub(super) is_reading_anew: AtomicBool,
 }
 
 /// A message that was taken, and how the book took it.
@@ -40,8 +43,11 @@ impl<H: Hooks> Client<H> {
         state: Arc<State>,
         patience: Duration,
         auto_commit: bool,
-    ) -> Self {
-        Client { consumer, state, patience, auto_commit, gate: Mutex::new(()) }
+    ) -> Arc<Self> {
+        Arc::new_cyclic(|this| {
+            let (gate, this, is_reading_anew) = (Mutex::default(), Weak::clone(this), false.into());
+            Client { consumer, state, patience, auto_commit, gate, this, is_reading_anew }
+        })
     }
 
     pub(super) fn gate(&self) -> MutexGuard<'_, ()> {
@@ -144,7 +150,7 @@ impl<H: Hooks> Source for Client<H> {
                         self.state.stash(Stashed::Message(message, ticket));
                     }
                     Ok(Ok((_, None)) | Err(KafkaError::PartitionEOF(_))) | Err(_) => {}
-                    Ok(Err(error)) if is_transient(&error) => self.state.transient(&error),
+                    Ok(Err(error)) if is_transient(&error) => self.transient(&error),
                     Ok(Err(error)) => {
                         self.state.stash(Stashed::Error(error));
                         tokio::time::sleep(self.patience).await;
