@@ -106,7 +106,6 @@ impl<H: Hooks> FromClientConfigAndContext<H> for StreamConsumer<H> {
             interval => interval.max(MIN_COMMIT_INTERVAL),
         };
         let client = Client::new(consumer, state, patience, (auto_commit, commits));
-        let client = Arc::new(client);
         let source: Arc<dyn Source> = Arc::clone(&client) as _;
         let settings = Arc::new(Settings::of(config));
         Ok(StreamConsumer { client, source, settings, ownership: PhantomData })

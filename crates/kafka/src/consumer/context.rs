@@ -60,7 +60,7 @@ impl<H: Hooks> HookedContext<H> {
     }
 
     /// Sets where the partitions begin of which the service says so.
-    fn start(&self, list: &mut TopicPartitionList) {
+    pub(super) fn start(&self, list: &mut TopicPartitionList) {
         for place in plain(list) {
             let start = Self::guarded("start_at", || self.hooks.start_at(&place));
             if let Some(offset) = start
@@ -134,6 +134,7 @@ impl<H: Hooks> ConsumerContext for HookedContext<H> {
         match error {
             RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS => {
                 self.pre_rebalance(consumer, &Theirs::Assign(list));
+                self.state.come(plain(list));
                 self.start(list);
                 Self::applied(match is_cooperative {
                     true => consumer.incremental_assign(list),

@@ -16,6 +16,7 @@ mod runner;
 mod settle;
 mod source;
 mod state;
+mod unread;
 
 pub use batches::BatchRunner;
 pub use client::{Closer, StreamConsumer};

@@ -141,7 +141,7 @@ impl<H: Hooks, O> StreamConsumer<H, O> {
                 Ok((_, None)) => {}
                 // For those who have asked for it; it is no error.
                 Err(KafkaError::PartitionEOF(_)) => {}
-                Err(error) if is_transient(&error) => state.transient(&error),
+                Err(error) if is_transient(&error) => self.client.transient(&error),
                 Err(error) => return Err(Error::Kafka(error)),
             }
         }

@@ -2,8 +2,9 @@
 
 use std::convert::Infallible;
 use std::future::poll_fn;
+use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::{Relaxed, SeqCst};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::Poll;
 use std::time::Duration;
 
@@ -31,6 +32,9 @@ pub(super) struct Client<H: Hooks> {
     /// Held while a message is taken and noted, and while it is changed what is read: of two that
     /// take a message each, the first has to be noted first. Never held across an await.
     gate: Mutex<()>,
+    /// For what is done later, if it is still there.
+    pub(super) this: Weak<Self>,
+    pub(super) is_reading_anew: AtomicBool,
 }
 
 /// A message that was taken, and how the book took it.
@@ -42,9 +46,20 @@ impl<H: Hooks> Client<H> {
         state: Arc<State>,
         patience: Duration,
         (auto_commit, commit_interval): (bool, Duration),
-    ) -> Self {
-        let gate = Mutex::new(());
-        Client { consumer, state, patience, auto_commit, commit_interval, gate }
+    ) -> Arc<Self> {
+        Arc::new_cyclic(|this| {
+            let (gate, this, is_reading_anew) = (Mutex::default(), Weak::clone(this), false.into());
+            Client {
+                consumer,
+                state,
+                patience,
+                auto_commit,
+                commit_interval,
+                gate,
+                this,
+                is_reading_anew,
+            }
+        })
     }
 
     pub(super) fn gate(&self) -> MutexGuard<'_, ()> {
@@ -151,7 +166,7 @@ impl<H: Hooks> Source for Client<H> {
                         self.state.stash(Stashed::Message(message, ticket));
                     }
                     Ok(Ok((_, None)) | Err(KafkaError::PartitionEOF(_))) | Err(_) => {}
-                    Ok(Err(error)) if is_transient(&error) => self.state.transient(&error),
+                    Ok(Err(error)) if is_transient(&error) => self.transient(&error),
                     Ok(Err(error)) => {
                         self.state.stash(Stashed::Error(error));
                         tokio::time::sleep(self.patience).await;

@@ -9,6 +9,7 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use throughline_core::http::redact_text;
 use tokio::sync::Notify;
 
+use super::hooks::TopicPartition;
 use super::offsets::{Offsets, Ticket};
 use crate::error::{Error, Failed, Reason};
 use crate::process::OwnedMessage;
@@ -54,6 +55,8 @@ pub(crate) struct State {
     /// Partitions that stay paused until somebody asks for them: by the service, or because a
     /// message of theirs failed.
     stopped: Mutex<HashSet<(String, i32)>>,
+    /// The partitions that the group gave last.
+    came: Mutex<Vec<(String, i32)>>,
     last_error: Quiet,
     last_refusal: Quiet,
     received: AtomicU64,
@@ -190,6 +193,19 @@ impl State {
 
     pub(super) fn is_stopped(&self, topic: &str, partition: i32) -> bool {
         lock(&self.stopped).contains(&(topic.to_owned(), partition))
+    }
+
+    /// The group gives these partitions.
+    pub(super) fn come(&self, partitions: Vec<TopicPartition>) {
+        // By the newer protocol there may be none.
+        if !partitions.is_empty() {
+            let names = partitions.into_iter().map(|place| (place.topic, place.partition));
+            *lock(&self.came) = names.collect();
+        }
+    }
+
+    pub(super) fn came(&self) -> Vec<(String, i32)> {
+        lock(&self.came).clone()
     }
 
     /// The partition isn't read here any more.

@@ -6,8 +6,10 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::RDKafkaErrorCode as Code;
 use rdkafka::{ClientContext, Offset, TopicPartitionList};
 use throughline_kafka::{DeadLetter, Hooks, OnFailure, Rebalance, StreamConsumer, TopicPartition};
+use throughline_testing::embedded::KafkaRequest;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::common::{PATIENCE, Rig, soon, text};
@@ -279,6 +281,68 @@ async fn a_broker_that_is_away_does_not_end_the_loop() {
     let after = soon("a record", consumer.recv()).await.expect("no error").expect("open");
     assert_eq!(after.offset(), 1);
     after.process(async |_| Ok::<_, String>(())).await.expect("it succeeds");
+}
+
+/// Somebody else has come to look after the group just as it shares its partitions.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_broker_that_no_longer_knows_the_group_leaves_no_partition_unread() {
+    for protocol in ["consumer", "classic"] {
+        let rig = Rig::embedded(2);
+        let producer = rig.producer();
+        let mut config = rig.config();
+        config.set("group.protocol", protocol);
+        let refused = [Code::NotCoordinator, Code::NotCoordinator, Code::CoordinatorNotAvailable];
+        rig.kafka().fail_next(KafkaRequest::OffsetFetch, &refused).expect("it is told");
+        let consumer = rig.consumer_of(&config);
+        for partition in 0..2 {
+            rig.send(&producer, partition, "a").await;
+        }
+        for _ in 0..2 {
+            let delivery = soon(protocol, consumer.recv()).await.expect("no error").expect("open");
+            assert_eq!(delivery.offset(), 0);
+            delivery.process(async |_| Ok::<_, String>(())).await.expect("it succeeds");
+        }
+        assert!(consumer.counts().transient_errors >= 3, "it was refused");
+    }
+}
+
+/// What one batch of partitions needs must not touch those that came before.
+#[tokio::test(flavor = "multi_thread")]
+async fn partitions_that_are_read_go_on_where_they_are_when_others_are_not() {
+    let rig = Rig::embedded(2);
+    let producer = rig.producer();
+    for partition in 0..2 {
+        rig.send(&producer, partition, "a").await;
+    }
+    let first = rig.consumer();
+    for _ in 0..2 {
+        let delivery = soon("a record", first.recv()).await.expect("no error").expect("open");
+        delivery.process(async |_| Ok::<_, String>(())).await.expect("it succeeds");
+    }
+    let second = rig.consumer();
+    // One of the two partitions goes to it, and comes back.
+    let moved = async {
+        while second.assignment().expect("an assignment").is_empty() {
+            let waits = Duration::from_millis(20);
+            drop(tokio::time::timeout(waits, first.recv()).await.map(|_| panic!("none is left")));
+            drop(tokio::time::timeout(waits, second.recv()).await.map(|_| panic!("none is left")));
+        }
+    };
+    soon("a partition for the second", moved).await;
+    let refused = [Code::NotCoordinator];
+    rig.kafka().fail_next(KafkaRequest::OffsetFetch, &refused).expect("it is told");
+    second.close().await.expect("it leaves");
+    for partition in 0..2 {
+        rig.send(&producer, partition, "b").await;
+    }
+    let mut seen = Vec::new();
+    for _ in 0..2 {
+        let delivery = soon("a record", first.recv()).await.expect("no error").expect("open");
+        seen.push((delivery.partition(), delivery.offset()));
+        delivery.process(async |_| Ok::<_, String>(())).await.expect("it succeeds");
+    }
+    seen.sort_unstable();
+    assert_eq!(seen, [(0, 1), (1, 1)]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

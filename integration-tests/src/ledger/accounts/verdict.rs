@@ -50,6 +50,7 @@ impl Accounts {
         tally.unacknowledged = self.unacknowledged();
         tally
     }
+
     /// Messages that overtook one of their lane.
     fn overtaken(&self) -> usize {
         let place = |(place, seen): (&Place, &Seen)| match (self.order, place) {

@@ -10,7 +10,10 @@ use throughline_testing::embedded::sqs::{Fault, Operation};
 pub(super) fn of_kafka(number: usize) -> Option<(KafkaRequest, &'static [Code])> {
     const FAULTS: [Option<(KafkaRequest, &[Code])>; 14] = [
         // What passes by itself.
-        Some((KafkaRequest::Produce, &[NotLeaderForPartition, NotEnoughReplicas, KafkaStorageError])),
+        Some((
+            KafkaRequest::Produce,
+            &[NotLeaderForPartition, NotEnoughReplicas, KafkaStorageError],
+        )),
         Some((
             KafkaRequest::Fetch,
             &[NotLeaderForPartition, UnknownLeaderEpoch, KafkaStorageError],
@@ -28,7 +31,7 @@ pub(super) fn of_kafka(number: usize) -> Option<(KafkaRequest, &'static [Code])>
         // Members that have to join again, and one that the group has forgotten.
         Some((KafkaRequest::Heartbeat, &[RebalanceInProgress])),
         Some((KafkaRequest::Heartbeat, &[UnknownMemberId])),
-        Some((KafkaRequest::OffsetFetch, &[CoordinatorLoadInProgress, RequestTimedOut])),
+        Some((KafkaRequest::OffsetFetch, &[CoordinatorLoadInProgress, NotCoordinator])),
         None,
         Some((KafkaRequest::Heartbeat, &[IllegalGeneration, NotCoordinator])),
     ];
