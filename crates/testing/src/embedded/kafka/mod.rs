@@ -214,7 +214,9 @@ impl Kafka {
     ///
     /// What the cluster is made of, and the one request of the newer group protocol, are answered
     /// whatever comes. A `SyncGroup` that is refused by `RebalanceInProgress` costs its member a
-    /// session: the cluster begins no such rebalance.
+    /// session: the cluster begins no such rebalance. The first `FindCoordinator` of a client can be
+    /// refused unseen, since librdkafka drops the connection by which it came in as soon as it knows
+    /// the brokers: two errors are told once.
     ///
     /// # Errors
     ///
