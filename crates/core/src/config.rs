@@ -176,23 +176,18 @@ impl Config {
         sender
     }
 
-    /// The same once more, for a further try of a message whose extraction was counted.
+    /// The same, and nothing is counted: for a further try of a message, or one that somebody else
+    /// extracts.
     pub fn extract_link_again(&self, carrier: &(impl ReadCarrier + ?Sized)) -> Sender {
         Sender::of(&self.propagation, carrier, self.trust)
     }
 
-    /// The span in which a message was sent or created, for a link to it, or to see that it has a
-    /// context already. Nothing is judged or counted: that is for whoever
-    /// [extracts](Self::extract) it to follow it.
+    /// The span that a message has a context of already, to see that it does. Nothing is judged or
+    /// counted: that is for whoever [extracts](Self::extract) it to follow it, or
+    /// [links](Self::extract_link) to it.
     #[must_use]
     pub fn peek(&self, carrier: &(impl ReadCarrier + ?Sized)) -> Option<SpanContext> {
         extract::peek(&self.propagation, carrier)
-    }
-
-    /// How far senders are trusted, as [`trust`](Self::trust) has said.
-    #[must_use]
-    pub fn trusts(&self) -> Trust {
-        self.trust
     }
 
     /// The names that a context travels by, where a service has to be asked for each.

@@ -102,15 +102,15 @@ fn process_linked(
             KeyValueMetadata::new(key.clone(), value.clone(), properties.clone())
         }));
     }
-    let sender = extraction.to_link();
-    let parent = Sender::keep_out(parent, [&Sender::found(extraction)]);
+    let sender = Sender::found(extraction);
+    let parent = Sender::keep_out(parent, [&sender]);
     config.start_under(parent, SpanKind::Consumer, || {
         let mut span = describe();
-        if expect_parent && extraction.lacks_context() {
+        if expect_parent && sender.lacks_context() {
             span.set(semconv::THROUGHLINE_PARENT_EXPECTED, true);
         }
-        if let Some(sender) = sender {
-            span.link(sender);
+        if let Some(sender) = sender.link() {
+            span.link(sender.clone());
         }
         span
     })

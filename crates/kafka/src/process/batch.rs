@@ -2,11 +2,8 @@ use std::fmt;
 use std::fmt::Display;
 use std::sync::Arc;
 
-use throughline_core::End;
-
 use super::keep::keeping;
-use super::{Delivery, Message, OwnedBatch, PendingBatch, Source, start_batch};
-use crate::error::Reason;
+use super::{Delivery, Message, OwnedBatch, PendingBatch, Source, conclude, start_batch};
 use crate::settings::Settings;
 
 /// Records that were received together, and are still to be processed; from
@@ -84,16 +81,11 @@ impl<'a> Batch<'a> {
             let work = span.process(async move { handler(&messages).await });
             keeping(&**source, work).await
         };
-        match &result {
-            Ok(_) => {
-                span.end(End::Completed);
-                pending.finish(|ticket, position| {
-                    source.store(&ticket.topic, ticket.partition, position)
-                });
-            }
-            Err(error) => {
-                span.end(End::failed_saying::<E>(error));
-                let _failed = pending.fail(&Reason::text(format!("{error:#}")));
+        match conclude(&result, span) {
+            Ok(()) => pending
+                .finish(|ticket, position| source.store(&ticket.topic, ticket.partition, position)),
+            Err(reason) => {
+                let _failed = pending.fail(&reason);
             }
         }
         result

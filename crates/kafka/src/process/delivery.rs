@@ -5,12 +5,11 @@ use std::sync::{Arc, OnceLock};
 use opentelemetry::trace::{SpanContext, TraceContextExt};
 use rdkafka::message::BorrowedMessage;
 use rdkafka::producer::future_producer::Delivery as Delivered;
-use throughline_core::{End, Extraction};
+use throughline_core::Extraction;
 
 use super::keep::{Source, keeping};
-use super::{Message, OwnedDelivery, OwnedMessage, Pending, extract, start};
+use super::{Message, OwnedDelivery, OwnedMessage, Pending, conclude, extract, start};
 use crate::consumer::Ticket;
-use crate::error::Reason;
 use crate::producer::{ForwardError, FutureProducer};
 use crate::settings::Settings;
 
@@ -132,19 +131,15 @@ impl<'a> Delivery<'a> {
         // In a block: the call that makes the future is in the context as well.
         let work = span.process(async move { handler(message).await });
         let (result, span) = keeping(&**source, work).await;
-        match &result {
-            Ok(_) => {
-                span.end(End::Completed);
-                pending.finish(|ticket, position| match &held {
-                    Held::Borrowed(held) if Some(position) == ticket.offset.checked_add(1) => {
-                        source.store_after(held)
-                    }
-                    _ => source.store(&ticket.topic, ticket.partition, position),
-                });
-            }
-            Err(error) => {
-                span.end(End::failed_saying::<E>(error));
-                let _failed = pending.fail(Reason::text(format!("{error:#}")));
+        match conclude(&result, span) {
+            Ok(()) => pending.finish(|ticket, position| match &held {
+                Held::Borrowed(held) if Some(position) == ticket.offset.checked_add(1) => {
+                    source.store_after(held)
+                }
+                _ => source.store(&ticket.topic, ticket.partition, position),
+            }),
+            Err(reason) => {
+                let _failed = pending.fail(reason);
             }
         }
         result

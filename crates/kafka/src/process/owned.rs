@@ -3,9 +3,9 @@ use std::fmt::Display;
 use std::sync::{Arc, Weak};
 
 use rdkafka::error::KafkaResult;
-use throughline_core::{BoundarySpan, End};
+use throughline_core::BoundarySpan;
 
-use super::{OwnedMessage, Pending, Retry, Source, extract, start};
+use super::{OwnedMessage, Pending, Retry, Source, conclude, extract, start};
 use crate::consumer::Ticket;
 use crate::error::{Failed, Reason};
 use crate::settings::Settings;
@@ -63,14 +63,10 @@ impl OwnedDelivery {
     {
         let (span, message) = (self.start(None), self.message.clone());
         let (result, span) = span.process(async move { handler(message).await }).await;
-        match &result {
-            Ok(_) => {
-                span.end(End::Completed);
-                self.finish();
-            }
-            Err(error) => {
-                span.end(End::failed_saying::<E>(error));
-                let _failed = self.fail(Reason::text(format!("{error:#}")));
+        match conclude(&result, span) {
+            Ok(()) => self.finish(),
+            Err(reason) => {
+                let _failed = self.fail(reason);
             }
         }
         result

@@ -4,9 +4,9 @@ use std::sync::{Arc, Weak};
 
 use opentelemetry::Context;
 use rdkafka::error::KafkaResult;
-use throughline_core::{BoundarySpan, End};
+use throughline_core::BoundarySpan;
 
-use super::{OwnedMessage, PendingBatch, Retry, Source, extract_again, start_batch};
+use super::{OwnedMessage, PendingBatch, Retry, Source, conclude, extract_again, start_batch};
 use crate::consumer::Ticket;
 use crate::error::{Failed, Reason};
 use crate::settings::Settings;
@@ -60,14 +60,10 @@ impl OwnedBatch {
     {
         let (span, messages) = (self.start(None), self.messages.clone());
         let (result, span) = span.process(async move { handler(messages).await }).await;
-        match &result {
-            Ok(_) => {
-                span.end(End::Completed);
-                self.finish();
-            }
-            Err(error) => {
-                span.end(End::failed_saying::<E>(error));
-                let _failed = self.fail(&Reason::text(format!("{error:#}")));
+        match conclude(&result, span) {
+            Ok(()) => self.finish(),
+            Err(reason) => {
+                let _failed = self.fail(&reason);
             }
         }
         result

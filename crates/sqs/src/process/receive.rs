@@ -10,7 +10,7 @@ use aws_smithy_runtime_api::client::interceptors::context::Input;
 use opentelemetry::trace::SpanKind;
 use opentelemetry::{Context, KeyValue};
 use throughline_core::metrics::{Measure, Operation};
-use throughline_core::{Description, End, Trust, semconv};
+use throughline_core::{Description, End, semconv};
 
 use super::end;
 use super::span::{Place, RECEIVE, count};
@@ -67,11 +67,9 @@ impl Receiving {
         let mut span = settings.config.send_since(since, SpanKind::Client, || {
             let mut span = self.place.describe(RECEIVE, RECEIVE);
             span.set(semconv::MESSAGING_BATCH_MESSAGE_COUNT, count(messages.len()));
-            if settings.config.trusts() != Trust::Ignore {
-                span.reserve_links(messages.len());
-                for message in messages {
-                    link(settings, &mut span, message);
-                }
+            span.reserve_links(messages.len());
+            for message in messages {
+                link(settings, &mut span, message);
             }
             span
         });
@@ -85,12 +83,12 @@ impl Receiving {
 }
 
 fn link(settings: &Settings, span: &mut Description, message: &Message) {
-    let Some(creation) = settings.config.peek(&MessageContext::of(message, settings)) else {
-        return;
-    };
+    // Counted by whoever processes it.
+    let sender = settings.config.extract_link_again(&MessageContext::of(message, settings));
+    let Some(creation) = sender.link() else { return };
     let id = message.message_id.clone();
     let id = id.map(|id| KeyValue::new(semconv::MESSAGING_MESSAGE_ID, id));
-    span.link_with(creation, id.into_iter().collect());
+    span.link_with(creation.clone(), id.into_iter().collect());
 }
 
 /// Asks for what a context travels by, beside what the caller asks for.
