@@ -1,9 +1,14 @@
 //! Which headers a context travels by: W3C's, B3's and X-Ray's in our own codecs, or those of any
 //! other [`TextMapPropagator`].
 
+mod beyond;
 mod foreign;
+mod format;
 mod formats;
+mod found;
 pub(crate) mod fresh;
+mod list;
+mod read;
 mod w3c;
 
 use std::any::Any;
@@ -16,11 +21,13 @@ use opentelemetry::propagation::TextMapPropagator;
 use crate::carrier::ReadCarrier;
 
 pub(crate) use foreign::{Reader, Writer};
-use formats::List;
-pub(crate) use formats::clear_b3;
-pub use formats::{Format, Formats, set_propagator};
+pub use format::Format;
+pub use formats::{Formats, set_propagator};
+use list::List;
+pub(crate) use list::clear_b3;
+pub(crate) use read::{Baggages, Read};
+pub(crate) use w3c::Fields;
 pub use w3c::W3cPropagator;
-pub(crate) use w3c::{Baggages, Fields, Read};
 
 /// How a boundary speaks: bound to the global propagator at the first message, unless it was
 /// given one.

@@ -1,19 +1,16 @@
+mod enter;
+mod start;
+
 use std::borrow::Cow;
-use std::fmt;
-use std::time::SystemTime;
 
-use opentelemetry::trace::{
-    SpanBuilder, SpanContext, SpanKind, SpanRef, Status, TraceContextExt, TraceFlags, TraceState,
-};
-use opentelemetry::{Context, ContextGuard, Key, KeyValue, Value};
+use opentelemetry::trace::TraceContextExt;
+use opentelemetry::{Context, Key, KeyValue, Value};
 
-use super::handle::{Boundary, Failure, State, error_type};
-use super::{Description, Process, inside};
-use crate::http::redact_text;
+use super::handle::{Boundary, Failure, State};
+use super::{End, Process};
 use crate::metrics::{Direction, Measure};
-use crate::propagation::fresh;
-use crate::semconv;
-use crate::tracer::{BoundTracer, is_new};
+
+pub use enter::Entered;
 
 /// The span of one message at one boundary, and the context it runs in: the second step of the
 /// law.
@@ -98,256 +95,7 @@ enum Recording {
     Shared,
 }
 
-/// When a span has started. By type, so that those that start now, nearly all, hear nothing of it.
-pub(crate) trait Started {
-    fn at(self) -> Option<SystemTime>;
-}
-
-impl Started for () {
-    #[inline(always)]
-    fn at(self) -> Option<SystemTime> {
-        None
-    }
-}
-
-impl Started for SystemTime {
-    fn at(self) -> Option<SystemTime> {
-        Some(self)
-    }
-}
-
-/// How a boundary span ended.
-#[derive(Clone, Debug, PartialEq)]
-#[non_exhaustive]
-pub enum End {
-    /// As it should: the status stays unset.
-    Completed,
-    /// With an error: the status is Error.
-    Failed {
-        /// The value of `error.type`: a status code, or the type of an error. Of low cardinality.
-        error_type: Cow<'static, str>,
-        /// The description of the status; empty where `error.type` says it all.
-        description: Cow<'static, str>,
-    },
-    /// Whoever waited for it gave up. No error: the status stays unset, `error.type` is
-    /// `cancelled`.
-    Cancelled,
-    /// The handler panicked: the status is Error, `error.type` is `panic`.
-    Panicked,
-}
-
-impl End {
-    /// [`End::Failed`], with an `error.type` that says it all.
-    #[must_use]
-    pub fn failed(error_type: impl Into<Cow<'static, str>>) -> Self {
-        End::Failed { error_type: error_type.into(), description: Cow::Borrowed("") }
-    }
-
-    // Most messages have nothing to say, which is seen without a call.
-    #[inline]
-    fn say(self, span: &SpanRef<'_>) {
-        if !matches!(self, End::Completed) {
-            self.say_why(span);
-        }
-    }
-
-    fn say_why(self, span: &SpanRef<'_>) {
-        let Some(error_type) = self.error_type() else { return };
-        span.set_attribute(KeyValue::new(semconv::ERROR_TYPE, error_type));
-        match self {
-            End::Completed | End::Cancelled => {}
-            End::Failed { description, .. } => span.set_status(Status::Error { description }),
-            End::Panicked => span.set_status(Status::error("the handler panicked")),
-        }
-    }
-
-    /// The value of `error.type`; `None` where there is none.
-    pub(crate) fn error_type(&self) -> Option<Cow<'static, str>> {
-        match self {
-            End::Completed => None,
-            End::Failed { error_type, .. } => Some(error_type.clone()),
-            End::Cancelled => Some(Cow::Borrowed(semconv::CANCELLED)),
-            End::Panicked => Some(Cow::Borrowed(semconv::PANIC)),
-        }
-    }
-
-    /// [`End::Failed`], with the type of an error, `_OTHER` for one behind `dyn Error`.
-    #[must_use]
-    pub fn failed_with<E>() -> Self {
-        End::failed(error_type::<E>())
-    }
-
-    /// The same, with what the error says (in its alternate form, in which many tell their causes)
-    /// as the description of the status. Secrets in URLs are redacted.
-    #[must_use]
-    pub fn failed_saying<E: ?Sized>(error: &dyn fmt::Display) -> Self {
-        let text = format!("{error:#}");
-        let description = match redact_text(&text) {
-            Cow::Borrowed(_) => Cow::Owned(text),
-            Cow::Owned(redacted) => Cow::Owned(redacted),
-        };
-        End::Failed { error_type: Cow::Borrowed(error_type::<E>()), description }
-    }
-}
-
 impl BoundarySpan {
-    /// `complete` adds to what `describe` tells, in place: a description that goes through one
-    /// closure after the other is copied by each. It says when the span has started, too, if that
-    /// isn't now.
-    #[inline]
-    pub(crate) fn start<S: Started>(
-        tracer: &BoundTracer,
-        ask_sampler: bool,
-        parent: Context,
-        kind: SpanKind,
-        describe: impl FnOnce() -> Description,
-        complete: impl FnOnce(&mut Description) -> S,
-    ) -> Self {
-        let is_unsampled = {
-            let span = parent.span();
-            let above = span.span_context();
-            above.is_valid() && !above.is_sampled()
-        };
-        if is_unsampled && !ask_sampler {
-            return BoundarySpan::carry(parent);
-        }
-        BoundarySpan::record(tracer, parent, kind, describe, complete)
-    }
-
-    #[inline]
-    fn carry(parent: Context) -> Self {
-        let recording = match inside::carries(parent.span().span_context()) {
-            true => Recording::Joined,
-            false => Recording::Carried,
-        };
-        if Context::map_current(Context::is_telemetry_suppressed) {
-            return BoundarySpan::carry_suppressed(&parent, recording);
-        }
-        BoundarySpan::idle(parent, recording)
-    }
-
-    #[cold]
-    fn carry_suppressed(parent: &Context, recording: Recording) -> Self {
-        BoundarySpan::idle(parent.with_telemetry_suppressed(), recording)
-    }
-
-    // Kept apart, so that the path above stays as short as it looks.
-    #[inline(never)]
-    fn record<S: Started>(
-        tracer: &BoundTracer,
-        parent: Context,
-        kind: SpanKind,
-        describe: impl FnOnce() -> Description,
-        complete: impl FnOnce(&mut Description) -> S,
-    ) -> Self {
-        if Context::map_current(Context::is_telemetry_suppressed) {
-            // What came is followed in a context of its own, which must not lift what holds here.
-            return BoundarySpan::unstarted(parent.with_telemetry_suppressed());
-        }
-        let is_outbound = matches!(kind, SpanKind::Client | SpanKind::Producer);
-        let mut description = describe();
-        let started = complete(&mut description);
-        let Description { name, attributes, links, is_request, has_route } = description;
-        // As the router's own; one that is made for this request alone is not kept.
-        let request = match &name {
-            Cow::Borrowed(name) if is_request => Some(*name),
-            _ => None,
-        };
-        let builder = SpanBuilder {
-            span_kind: Some(kind),
-            name,
-            attributes: Some(attributes),
-            links,
-            start_time: started.at(),
-            ..SpanBuilder::default()
-        };
-        let context = tracer.start(builder, &parent);
-        if !is_new(&context, &parent) {
-            return BoundarySpan::unstarted(parent);
-        }
-        // A sampled span is recorded; only one that isn't has to be asked.
-        let is_recording = {
-            let span = context.span();
-            span.span_context().is_sampled() || span.is_recording()
-        };
-        if !is_recording {
-            return BoundarySpan::dropped(context, &parent);
-        }
-        let (context, recording) = if is_outbound {
-            (context, Recording::Alone)
-        } else {
-            let above = parent.span().span_context().span_id();
-            let state = State::new(context.clone(), above, request, has_route);
-            (context.with_value(state), Recording::Shared)
-        };
-        BoundarySpan { context, recording, measured: None, observed: true, panicked: false }
-    }
-
-    /// Joins a message whose span an outer layer holds. It carries that span's context wherever it
-    /// was lost between the layers, as behind a worker task, and leaves alone what is current
-    /// where it wasn't.
-    pub fn join(outer: &Boundary) -> Self {
-        BoundarySpan::idle(outer.context().clone(), Recording::Joined)
-    }
-
-    /// No span, and no context: where somebody else has them, and what is current is right.
-    pub fn apart() -> Self {
-        BoundarySpan::idle(Context::new(), Recording::Apart)
-    }
-
-    /// Carries a message that is not to be recorded, nor what is done for it: a trace that is
-    /// sampled goes on, and one that would begin here is none.
-    pub(crate) fn passing(parent: Context) -> Self {
-        if parent.span().span_context().is_valid() {
-            let mut carried = BoundarySpan::carry(parent);
-            if carried.recording != Recording::Joined {
-                carried.recording = Recording::Passed;
-            }
-            return carried;
-        }
-        // Sampled by nobody, so that nothing below begins a trace of its own either.
-        let none = SpanContext::new(
-            fresh::trace_id(),
-            fresh::span_id(),
-            TraceFlags::NOT_SAMPLED,
-            false,
-            TraceState::NONE,
-        );
-        BoundarySpan::idle(parent.with_remote_span_context(none), Recording::Passed)
-    }
-
-    /// Our own sampler said no. OpenTelemetry's SDK makes new flags then, and loses the random one,
-    /// which is a fact about the trace's id.
-    #[inline]
-    fn dropped(context: Context, parent: &Context) -> Self {
-        let parent = parent.span();
-        let context = match parent.span_context().trace_flags().to_u8() & 0b10 {
-            0 => context,
-            random => {
-                let span = context.span();
-                let span = span.span_context();
-                let flags = TraceFlags::new(span.trace_flags().to_u8() | random);
-                let state = span.trace_state().clone();
-                let ids = (span.trace_id(), span.span_id());
-                let span = SpanContext::new(ids.0, ids.1, flags, false, state);
-                context.with_remote_span_context(span)
-            }
-        };
-        BoundarySpan::idle(context, Recording::Dropped)
-    }
-
-    /// No span was to be had.
-    #[cold]
-    fn unstarted(parent: Context) -> Self {
-        let is_followed = parent.span().span_context().is_valid();
-        let recording = if is_followed { Recording::Carried } else { Recording::Empty };
-        BoundarySpan::idle(parent, recording)
-    }
-
-    fn idle(context: Context, recording: Recording) -> Self {
-        BoundarySpan { context, recording, measured: None, observed: false, panicked: false }
-    }
-
     /// The context of the message: what a handler runs in, and what is injected.
     #[must_use]
     pub fn context(&self) -> &Context {
@@ -483,48 +231,6 @@ impl BoundarySpan {
         self.panicked
     }
 
-    /// Runs `f` with the context attached. A panic in it goes on, and is remembered.
-    #[inline]
-    pub fn enter<T>(&mut self, f: impl FnOnce() -> T) -> T {
-        let entered = self.entered();
-        let result = f();
-        self.exit(entered);
-        result
-    }
-
-    /// Attaches the context until [`exit`](Self::exit), for where [`enter`](Self::enter) would move
-    /// too much. Without it, as where a panic goes on, the span stays marked as panicked.
-    // Always: three times a request.
-    #[doc(hidden)]
-    #[inline(always)]
-    pub fn entered(&mut self) -> Entered {
-        let panicked = std::mem::replace(&mut self.panicked, true);
-        let (attached, inside) = match self.recording {
-            Recording::Joined => (self.rejoin(), None),
-            Recording::Apart => (None, None),
-            Recording::Alone => {
-                (Some(self.context.clone().attach()), Some(inside::enter_outbound(&self.context)))
-            }
-            Recording::Carried | Recording::Passed => {
-                (Some(self.context.clone().attach()), Some(inside::enter_carried(&self.context)))
-            }
-            _ => (Some(self.context.clone().attach()), None),
-        };
-        Entered { panicked, _attached: attached, _inside: inside }
-    }
-
-    /// Detaches the context: nothing has panicked.
-    #[doc(hidden)]
-    #[inline]
-    pub fn exit(&mut self, entered: Entered) {
-        self.panicked = entered.panicked;
-    }
-
-    #[inline(never)]
-    fn rejoin(&self) -> Option<ContextGuard> {
-        (!is_current(&self.context)).then(|| self.context.clone().attach())
-    }
-
     /// Runs a future in this span: every poll, and its drop. The span comes back with its output.
     pub fn process<F: Future>(self, future: F) -> Process<F> {
         Process::new(self, future)
@@ -578,28 +284,6 @@ impl BoundarySpan {
         }
         span.end();
     }
-}
-
-/// Whether the context that is current here is of the same trace as `context`.
-#[inline]
-fn is_current(context: &Context) -> bool {
-    Context::map_current(|current| is_same_trace(current, context))
-}
-
-#[inline]
-fn is_same_trace(one: &Context, other: &Context) -> bool {
-    let trace = |context: &Context| context.span().span_context().trace_id();
-    one.has_active_span() == other.has_active_span() && trace(one) == trace(other)
-}
-
-/// The context of a [`BoundarySpan`], attached to this thread.
-#[doc(hidden)]
-#[derive(Debug)]
-#[must_use = "the span is marked as panicked until `exit` is called"]
-pub struct Entered {
-    panicked: bool,
-    _attached: Option<ContextGuard>,
-    _inside: Option<inside::Entered>,
 }
 
 impl Drop for BoundarySpan {

@@ -2,12 +2,14 @@
 
 mod boundary;
 mod description;
+mod end;
 mod handle;
 pub(crate) mod inside;
 mod process;
 
-pub use boundary::{BoundarySpan, End, Entered};
+pub use boundary::{BoundarySpan, Entered};
 pub use description::Description;
+pub use end::End;
 pub use handle::{Boundary, Failure, HandledRequest, boundary, error_chain};
 pub use process::{InContext, Process};
 
