@@ -33,7 +33,8 @@
 //! # async fn handle(_: Message<'_>) -> Result<(), std::io::Error> { Ok(()) }
 //! # async fn run(consumer: StreamConsumer) -> Result<(), Box<dyn std::error::Error>> {
 //! while let Some(delivery) = consumer.recv().await? {
-//!     delivery.process(async |message| handle(message).await).await?;
+//!     // Why one fails is told by the next `recv`, with its place.
+//!     delivery.process(async |message| handle(message).await).await.ok();
 //! }
 //! # Ok(()) }
 //! ```
@@ -100,6 +101,16 @@
 //! of a name holds, as in Kafka's own clients; on the way out those that are there are replaced,
 //! unless a record brings [a creation context](FutureProducer#creation-contexts) of its own.
 //! Names that aren't UTF-8 harm nobody here: `rdkafka`'s own iterator panics on them.
+//!
+//! # TLS and SASL
+//!
+//! librdkafka is built with as little as possible, and refuses `security.protocol=ssl`. What it is to
+//! have besides is told by features of `rdkafka`, in the dependencies of the service itself, in the
+//! version that [`rdkafka`] has here:
+//!
+//! ```toml
+//! rdkafka = { version = "0.39", default-features = false, features = ["ssl"] } # or ssl-vendored, gssapi, zstd, …
+//! ```
 //!
 //! # Before it is dropped
 //!

@@ -143,7 +143,7 @@ pub const fn replacement(class: Class) -> Option<&'static str> {
         }
         Class::Kafka => Some("throughline::kafka::FutureProducer"),
         Class::Grpc => Some("throughline::tonic::ClientLayer"),
-        Class::Sqs => Some("throughline::sqs::Interceptor"),
+        Class::Sqs => Some("throughline::sqs::Interceptor on the sender's client"),
         Class::Process => None,
     }
 }

@@ -83,7 +83,8 @@ fn the_verdict_knows_no_names() {
 fn inbound_breaks_are_classed_by_their_conventions() {
     let (http, kafka) =
         ("throughline::reqwest::ClientMiddleware", "throughline::kafka::FutureProducer");
-    let (grpc, sqs) = ("throughline::tonic::ClientLayer", "throughline::sqs::Interceptor");
+    let (grpc, sqs) =
+        ("throughline::tonic::ClientLayer", "throughline::sqs::Interceptor on the sender's client");
     for (kind, attribute, class, replacement) in [
         (Kind::Server, ("http.request.method", "GET"), Class::Http, Some(http)),
         (Kind::Server, ("rpc.system.name", "grpc"), Class::Grpc, Some(grpc)),

@@ -31,7 +31,7 @@ pub enum Error {
     },
     /// Nothing was received, for another reason; [`is_transient`](Self::is_transient) says whether
     /// that may pass by itself.
-    #[error("no messages could be received from the queue {queue}")]
+    #[error("no messages could be received from the queue {queue}{}", hint(.queue))]
     Receive {
         /// The URL of the queue.
         queue: Arc<str>,
@@ -79,6 +79,14 @@ pub struct NotDeleted {
 impl fmt::Display for NotDeleted {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} ({})", self.message_id, self.reason)
+    }
+}
+
+/// For whoever gave a name or an ARN.
+fn hint(queue: &str) -> &'static str {
+    match queue.contains("://") {
+        true => "",
+        false => "; it takes the URL of a queue, as `GetQueueUrl` tells it",
     }
 }
 

@@ -25,6 +25,11 @@
 //! # }
 //! ```
 //!
+//! A client that is configured by `aws-config` has all that it needs. One that is built without, by
+//! `aws_sdk_sqs::config::Builder::new()`, panics unless `aws-sdk-sqs` is among the service's own
+//! dependencies with the features `behavior-version-latest`, `rt-tokio` and `default-https-client`: the
+//! re-exported one has none of them turned on.
+//!
 //! # What can't be forgotten
 //!
 //! - A [`Delivery`] shows which message it is. Its body and attributes are given up only inside

@@ -1,5 +1,7 @@
 //! What a test says about the spans of a recorder.
 
+use std::collections::HashSet;
+
 use throughline_lineage::{Answer, Forest, Settings, Trace};
 
 use crate::Recorder;
@@ -13,7 +15,8 @@ pub enum Failure {
     /// The traces have another shape.
     #[error(transparent)]
     Tree(#[from] TreeError),
-    /// Nothing was recorded: nobody has the recorder's provider, or no work was done.
+    /// Nothing was recorded: nobody has the recorder's provider, or no work was done; at the most,
+    /// messages were fetched or settled.
     #[error("there is no span")]
     NoSpan,
     /// There is more than one trace.
@@ -60,7 +63,24 @@ impl Recorder {
         Ok(check_tree(&self.spans(), expected)?)
     }
 
-    /// Whether all spans that have ended are of one trace; yields the trace.
+    /// The same without [housekeeping](Trace::is_housekeeping): calls that fetch or settle messages,
+    /// and are traces of their own. How many of those a consumer makes is a matter of timing.
+    ///
+    /// # Errors
+    ///
+    /// As of [`check_tree`](Self::check_tree).
+    pub fn check_tree_without_housekeeping(&self, expected: &str) -> Result<(), Failure> {
+        self.check_no_strays()?;
+        let forest = self.forest();
+        let aside: HashSet<_> =
+            forest.traces().iter().filter(|trace| trace.is_housekeeping()).map(Trace::id).collect();
+        let mut spans = self.spans();
+        spans.retain(|span| !aside.contains(&span.trace_id));
+        Ok(check_tree(&spans, expected)?)
+    }
+
+    /// Whether all spans that have ended are of one trace, beside
+    /// [housekeeping](Trace::is_housekeeping); yields the trace.
     ///
     /// # Errors
     ///
@@ -68,10 +88,13 @@ impl Recorder {
     /// [`Failure::Strays`] if there may be one more that this test has lost.
     pub fn check_one_trace(&self) -> Result<Trace, Failure> {
         self.check_no_strays()?;
-        match self.forest().traces() {
+        let forest = self.forest();
+        let traces: Vec<_> =
+            forest.traces().iter().filter(|trace| !trace.is_housekeeping()).collect();
+        match traces[..] {
             [] => Err(Failure::NoSpan),
             [trace] => Ok(trace.clone()),
-            traces => Err(Failure::SeveralTraces {
+            _ => Err(Failure::SeveralTraces {
                 count: traces.len(),
                 outlines: outlines(self.spans()),
             }),
@@ -81,7 +104,11 @@ impl Recorder {
     /// Whether no span has lost its context, still open or not, by the verdict that
     /// [`lineage`](crate::lineage) passes on services.
     ///
-    /// A remote parent that was never recorded is the test itself, which played the caller.
+    /// A remote parent that was never recorded is the test itself, which played the caller. A request
+    /// or message that brings no context is a root like any other, unless its boundary was told to
+    /// [expect a parent](throughline_core::Config::expect_parent): without that, a producer that was
+    /// left unwrapped isn't seen here. Nor may a test, or a job, call or send with no span around it,
+    /// but as [`root::Declared`](throughline_core::root::Declared).
     ///
     /// # Errors
     ///
@@ -137,6 +164,16 @@ impl Recorder {
     #[track_caller]
     pub fn assert_tree(&self, expected: &str) {
         assert(self.check_tree(expected));
+    }
+
+    /// [`check_tree_without_housekeeping`](Self::check_tree_without_housekeeping), asserting.
+    ///
+    /// # Panics
+    ///
+    /// As of [`assert_tree`](Self::assert_tree).
+    #[track_caller]
+    pub fn assert_tree_without_housekeeping(&self, expected: &str) {
+        assert(self.check_tree_without_housekeeping(expected));
     }
 
     /// [`check_one_trace`](Self::check_one_trace), asserting.

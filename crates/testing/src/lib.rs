@@ -36,6 +36,12 @@
 //! );
 //! ```
 //!
+//! What a boundary wasn't told to expect can't be missed: give those inside of a system
+//! [`expect_parent(true)`](throughline_core::Config::expect_parent), and
+//! [`assert_no_orphans`](Recorder::assert_no_orphans) finds the caller, or producer, that sends no
+//! context. Consumers of queues fetch and settle messages in traces of their own;
+//! [`assert_tree_without_housekeeping`](Recorder::assert_tree_without_housekeeping) leaves those out.
+//!
 //! How a tree is written is told in [`tree`]. Every `assert_…` has a `check_…` beside it that
 //! returns an error and doesn't panic. Code that uses OpenTelemetry's global provider runs in
 //! [`Recorder::scope`].

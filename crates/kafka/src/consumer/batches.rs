@@ -115,6 +115,7 @@ impl<H: Hooks, O> BatchRunner<H, O> {
         E: Into<Box<dyn StdError + Send + Sync>> + Send + 'static,
     {
         let BatchRunner { consumer, max, wait, tries, on_failure, mut shutdown, drain } = self;
+        consumer.reads_something()?;
         let source = Arc::clone(&consumer.source);
         let (stopping, is_stopping) = watch::channel(false);
         let plan = Arc::new(Plan { handler, tries, on_failure, is_stopping });

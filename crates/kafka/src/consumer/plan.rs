@@ -130,7 +130,7 @@ impl<F> Plan<F> {
                     }
                 }
                 (None, Some(Ok(())), _) | (None, None, OnFailure::Skip) => {
-                    tell(&work, &reason);
+                    tell(&work, &reason, &self.on_failure);
                     work.pass();
                     return Ok(());
                 }
@@ -183,12 +183,25 @@ fn recorded() -> Option<SpanContext> {
     })
 }
 
-fn tell(work: &impl Work, reason: &Reason) {
+fn tell(work: &impl Work, reason: &Reason, on_failure: &OnFailure) {
     let error = reason.to_string();
     let error = redact_text(&error);
     let (first, more) = work.places();
-    let place = first.map(|first| (first.topic(), first.partition(), first.offset()));
-    tracing::warn!(?place, more, %error, "a record failed, and was put aside");
+    let topic = first.map(OwnedMessage::topic);
+    let (partition, offset) = (first.map(OwnedMessage::partition), first.map(OwnedMessage::offset));
+    match on_failure {
+        OnFailure::DeadLetter(letter) => {
+            let dead_letters = &*letter.topic;
+            tracing::warn!(
+                topic, partition, offset, more, dead_letters, %error,
+                "a record failed, and was put aside"
+            );
+        }
+        _ => tracing::warn!(
+            topic, partition, offset, more, %error,
+            "a record failed, and was skipped: nobody will process it"
+        ),
+    }
 }
 
 /// What a panic said.

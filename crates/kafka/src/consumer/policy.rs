@@ -41,7 +41,7 @@ pub enum OnFailure {
 #[derive(Clone)]
 pub struct DeadLetter {
     producer: Arc<dyn Forward>,
-    topic: Arc<str>,
+    pub(super) topic: Arc<str>,
 }
 
 /// How long the cause in a header may get, in bytes.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use rdkafka::consumer::{Consumer, RebalanceProtocol};
-use rdkafka::error::KafkaResult;
+use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::util::Timeout;
 use rdkafka::{Offset, TopicPartitionList};
 
@@ -206,6 +206,15 @@ impl<H: Hooks, O> StreamConsumer<H, O> {
     pub fn subscription(&self) -> KafkaResult<Vec<String>> {
         let list = self.client.consumer.subscription()?;
         Ok(plain(&list).into_iter().map(|place| place.topic).collect())
+    }
+
+    /// Refuses to wait for ever: whoever runs the consumer can't subscribe any more.
+    pub(super) fn reads_something(&self) -> KafkaResult<()> {
+        if self.subscription()?.is_empty() && self.assignment()?.is_empty() {
+            let advice = "there is nothing to read: `subscribe` or `assign` comes before `run`";
+            return Err(KafkaError::Subscription(advice.to_owned()));
+        }
+        Ok(())
     }
 
     /// The first offset of each partition that is read here whose record is as young as this, in

@@ -156,7 +156,8 @@ impl<H: Hooks, O> Runner<H, O> {
     ///
     /// [`Error::Failed`] when a record failed and [`OnFailure`] says to stop, or when a dead letter
     /// could not be sent; a record that fails while the runner stops counts as well.
-    /// [`Error::Kafka`] when Kafka refuses for good.
+    /// [`Error::Kafka`] when Kafka refuses for good, and at once if the consumer has subscribed to
+    /// nothing and was assigned nothing.
     pub async fn run<F, Fut, E>(self, handler: F) -> Result<(), Error>
     where
         F: Fn(OwnedMessage) -> Fut + Send + Sync + 'static,
@@ -165,6 +166,7 @@ impl<H: Hooks, O> Runner<H, O> {
     {
         let Runner { consumer, concurrency, buffer, order, tries, on_failure, mut shutdown, drain } =
             self;
+        consumer.reads_something()?;
         let buffer = buffer.unwrap_or(BUFFER).max(concurrency);
         let source = Arc::clone(&consumer.source);
         let (stopping, is_stopping) = watch::channel(false);

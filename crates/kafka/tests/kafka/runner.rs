@@ -111,3 +111,21 @@ async fn the_partitions_of_a_backlog_are_handled_side_by_side() {
     let (records, at_once) = *seen.lock().expect("a lock");
     assert!(at_once > 2 * records, "{at_once} / {records} at once: one partition after the other");
 }
+
+#[tokio::test]
+async fn who_has_nothing_to_read_is_told_at_once() {
+    use rdkafka::error::KafkaError;
+    use throughline_kafka::{Error, StreamConsumer};
+
+    let rig = Rig::new(1).await;
+    let consumer = || -> StreamConsumer { rig.config().create().expect("a consumer") };
+    let one = consumer().runner().run(|_| async { Ok::<_, String>(()) });
+    let many = consumer()
+        .batch_runner(10, std::time::Duration::ZERO)
+        .run(|_| async { Ok::<_, String>(()) });
+    for told in [soon("an answer", one).await, soon("an answer", many).await] {
+        let error = told.expect_err("it would wait for ever");
+        assert!(matches!(error, Error::Kafka(KafkaError::Subscription(_))), "{error:?}");
+        assert!(error.to_string().contains("`subscribe` or `assign`"), "{error}");
+    }
+}

@@ -30,7 +30,11 @@ const PROCESS: &str = "process";
 /// let received = poll.send().await?;
 /// for message in received.messages.unwrap_or_default() {
 ///     let receipt = message.receipt_handle.clone();
-///     deliveries.delivery(message).process(async |message| handle(message).await).await?;
+///     let delivery = deliveries.delivery(message);
+///     if let Err(error) = delivery.process(async |message| handle(message).await).await {
+///         eprintln!("it comes again: {error}");
+///         continue;
+///     }
 ///     sqs.delete_message().queue_url(url).set_receipt_handle(receipt).send().await?;
 /// }
 /// # Ok(()) }

@@ -52,7 +52,10 @@ const BACKOFF: Backoff =
 /// # async fn run(queue: Queue) -> Result<(), Box<dyn std::error::Error>> {
 /// loop {
 ///     for delivery in queue.receive().await? {
-///         delivery.process(async |message| handle(message).await).await?;
+///         // It comes again, and stops nothing.
+///         if let Err(error) = delivery.process(async |message| handle(message).await).await {
+///             eprintln!("a message failed: {error}");
+///         }
 ///     }
 /// }
 /// # }

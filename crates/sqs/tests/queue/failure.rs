@@ -146,6 +146,12 @@ async fn what_nobody_answers_may_pass_by_itself() {
     let error = error.expect_err("nobody listens");
     assert!(error.is_transient(), "{error:?}");
     assert!(error.to_string().contains("orders"), "{error}");
+    assert!(!error.to_string().contains("GetQueueUrl"), "{error}");
+    // A name in place of the URL.
+    let queue = throughline_sqs::Queue::new(Rig::at_port(port), "orders");
+    let error = tokio::time::timeout(PATIENCE, queue.receive()).await.expect("an answer");
+    let error = error.expect_err("nobody listens");
+    assert!(error.to_string().contains("GetQueueUrl"), "{error}");
 }
 
 /// A client that is told to give up sooner than a poll has waited would never receive anything.

@@ -197,6 +197,35 @@ fn failures_are_told_by_name() {
     assert!(lost.contains("broken task: `other`"), "{lost}");
 }
 
+/// A poll and what is settled later are of no message's trace, and of no number that a test knows.
+#[test]
+fn what_fetches_and_settles_messages_can_be_left_out() {
+    let recorder = Recorder::new();
+    let tracer = recorder.provider().tracer("test");
+    let call = |operation: &'static str, parent: &Context| {
+        let of = KeyValue::new("messaging.operation.type", operation);
+        let builder = tracer.span_builder(operation).with_kind(SpanKind::Client);
+        drop(tracer.build_with_context(builder.with_attributes([of]), parent));
+    };
+    call("receive", &Context::new());
+    assert_eq!(recorder.check_one_trace().unwrap_err(), Failure::NoSpan);
+    let handler = Context::new().with_span(tracer.start("process parcels"));
+    call("settle", &handler);
+    handler.span().end();
+    call("settle", &Context::new());
+    assert_eq!(recorder.assert_one_trace().nodes().len(), 2);
+    let of_work = "
+    INTERNAL process parcels
+      CLIENT settle
+    ";
+    recorder.assert_tree_without_housekeeping(of_work);
+    assert!(matches!(recorder.check_tree(of_work), Err(Failure::Tree(_))));
+    // What only looks like it is a break, and stays.
+    call("send", &Context::new());
+    assert!(recorder.check_tree_without_housekeeping(of_work).is_err());
+    assert!(recorder.check_one_trace().is_err());
+}
+
 #[test]
 #[should_panic(expected = "- SERVER a")]
 fn assertions_panic_with_the_difference() {

@@ -60,6 +60,8 @@ const ALL_BROKERS: i32 = -1;
 /// - Topics aren't created by the admin protocol, but by [`create_topic`](Self::create_topic).
 ///   What a producer sends to another makes one, of four partitions; a group that subscribes to one
 ///   that isn't there waits in vain: create it first.
+/// - Who leaves a group that it looks after waits for an answer: stop and close consumers before it is
+///   dropped. Those that are left to a runtime's end, after it, take the 45 seconds of a session each.
 /// - Nothing is kept on disk, and nothing is encrypted or authenticated.
 #[derive(Debug)]
 pub struct Kafka {
