@@ -130,6 +130,7 @@ mod headers;
 mod inject;
 mod process;
 mod producer;
+mod quiet;
 mod raw;
 mod settings;
 

@@ -16,6 +16,7 @@ use rdkafka::{ClientContext, Offset, Statistics, TopicPartitionList};
 use super::Hooks;
 use super::hooks::{Rebalance, TopicPartition};
 use super::state::State;
+use crate::quiet::Quiet;
 
 /// Stands between librdkafka and the [`Hooks`] of a consumer.
 pub struct HookedContext<H> {
@@ -23,6 +24,7 @@ pub struct HookedContext<H> {
     state: Arc<State>,
     /// Whether librdkafka commits what is stored when partitions leave.
     auto_commit: bool,
+    client_error: Quiet,
 }
 
 impl<H> std::fmt::Debug for HookedContext<H> {
@@ -33,7 +35,7 @@ impl<H> std::fmt::Debug for HookedContext<H> {
 
 impl<H: Hooks> HookedContext<H> {
     pub(super) fn new(hooks: H, state: Arc<State>, auto_commit: bool) -> Self {
-        HookedContext { hooks, state, auto_commit }
+        HookedContext { hooks, state, auto_commit, client_error: Quiet::default() }
     }
 
     /// The hooks that the consumer was made with.
@@ -220,7 +222,10 @@ impl<H: Hooks> ClientContext for HookedContext<H> {
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
-        Self::guarded("error", || self.hooks.error(error, reason));
+        Self::guarded("error", || {
+            self.client_error.client_error("a Kafka consumer", &error, reason);
+            self.hooks.error(error, reason);
+        });
     }
 
     fn generate_oauth_token(&self, config: Option<&str>) -> Result<OAuthToken, Box<dyn Error>> {

@@ -3,7 +3,6 @@
 use std::collections::{HashSet, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed, Ordering::SeqCst};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
 
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use throughline_core::http::redact_text;
@@ -13,9 +12,7 @@ use super::hooks::TopicPartition;
 use super::offsets::{Offsets, Ticket};
 use crate::error::{Error, Failed, Reason};
 use crate::process::OwnedMessage;
-
-/// How often an error that passes by itself is told at the level WARN.
-const QUIET: Duration = Duration::from_secs(10);
+use crate::quiet::Quiet;
 
 /// What became of the messages of a consumer since it was made.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -64,22 +61,6 @@ pub(crate) struct State {
     failed: AtomicU64,
     dropped: AtomicU64,
     transient_errors: AtomicU64,
-}
-
-/// When something was told last that may happen all the time.
-#[derive(Debug, Default)]
-struct Quiet(Mutex<Option<Instant>>);
-
-impl Quiet {
-    /// Whether to tell it again.
-    fn is_over(&self) -> bool {
-        let mut last = lock(&self.0);
-        let is_over = last.is_none_or(|last| last.elapsed() >= QUIET);
-        if is_over {
-            *last = Some(Instant::now());
-        }
-        is_over
-    }
 }
 
 /// What came while nobody wanted a message.

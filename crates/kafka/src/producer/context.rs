@@ -16,6 +16,7 @@ use throughline_core::BoundarySpan;
 use tokio::sync::oneshot;
 
 use super::span::{delivered, refused};
+use crate::quiet::Quiet;
 
 /// The configuration of a producer that hears of every record: without the broker's answer no span
 /// ends, and no send.
@@ -27,17 +28,20 @@ pub(super) fn told_all(config: &ClientConfig) -> ClientConfig {
 
 /// Stands between librdkafka and the context of a producer: it ends the span of a record when the
 /// broker has answered, whether or not anybody waits for that.
-pub struct TracedContext<C>(C);
+pub struct TracedContext<C> {
+    context: C,
+    client_error: Quiet,
+}
 
 impl<C> TracedContext<C> {
     pub(super) fn new(context: C) -> Self {
-        TracedContext(context)
+        TracedContext { context, client_error: Quiet::default() }
     }
 
     /// The context that the producer was made with.
     #[must_use]
     pub fn inner(&self) -> &C {
-        &self.0
+        &self.context
     }
 }
 
@@ -89,34 +93,37 @@ impl<C: ClientContext + 'static> ProducerContext<NoCustomPartitioner> for Traced
 
 /// Hands on to the user's context what has nothing to do with records.
 macro_rules! hand_on {
-    ($field:tt) => {
+    () => {
         const ENABLE_REFRESH_OAUTH_TOKEN: bool = C::ENABLE_REFRESH_OAUTH_TOKEN;
 
         fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-            guarded("the hook log", || self.$field.log(level, facility, message));
+            guarded("the hook log", || self.context.log(level, facility, message));
         }
 
         fn stats(&self, statistics: Statistics) {
-            guarded("the hook stats", || self.$field.stats(statistics));
+            guarded("the hook stats", || self.context.stats(statistics));
         }
 
         fn stats_raw(&self, statistics: &[u8]) {
-            guarded("the hook stats_raw", || self.$field.stats_raw(statistics));
+            guarded("the hook stats_raw", || self.context.stats_raw(statistics));
         }
 
         fn error(&self, error: KafkaError, reason: &str) {
-            guarded("the hook error", || self.$field.error(error, reason));
+            guarded("the hook error", || {
+                self.client_error.client_error("a Kafka producer", &error, reason);
+                self.context.error(error, reason);
+            });
         }
 
         fn generate_oauth_token(&self, config: Option<&str>) -> Result<OAuthToken, Box<dyn Error>> {
-            guarded("the hook generate_oauth_token", || self.$field.generate_oauth_token(config))
+            guarded("the hook generate_oauth_token", || self.context.generate_oauth_token(config))
                 .unwrap_or_else(|| Err("the hook generate_oauth_token panicked".into()))
         }
     };
 }
 
 impl<C: ClientContext> ClientContext for TracedContext<C> {
-    hand_on!(0);
+    hand_on!();
 }
 
 /// Stands between librdkafka and the context of a [`BaseProducer`](crate::BaseProducer) or a
@@ -125,11 +132,12 @@ impl<C: ClientContext> ClientContext for TracedContext<C> {
 pub struct TracedProducerContext<C, Part = NoCustomPartitioner> {
     context: C,
     partitioner: PhantomData<fn() -> Part>,
+    client_error: Quiet,
 }
 
 impl<C, Part> TracedProducerContext<C, Part> {
     pub(super) fn new(context: C) -> Self {
-        TracedProducerContext { context, partitioner: PhantomData }
+        TracedProducerContext { context, partitioner: PhantomData, client_error: Quiet::default() }
     }
 
     /// The context that the producer was made with.
@@ -199,5 +207,5 @@ where
 }
 
 impl<C: ClientContext, Part> ClientContext for TracedProducerContext<C, Part> {
-    hand_on!(context);
+    hand_on!();
 }
