@@ -4,7 +4,6 @@ use rdkafka::client::DefaultClientContext;
 use throughline_kafka::{InFlight, Queued, TracedContext, TracedProducerContext};
 
 fn contexts() {
-    let _ = TracedContext(DefaultClientContext);
     let _ = TracedContext::new(DefaultClientContext);
     let _ = TracedProducerContext::<_>::new(DefaultClientContext);
 }
