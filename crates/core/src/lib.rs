@@ -58,7 +58,7 @@ pub use outcome::{Outcome, Outcomes, outcomes};
 pub use propagation::{Format, Formats, W3cPropagator, set_propagator};
 pub use span::{
     Boundary, BoundarySpan, Description, End, Entered, Failure, HandledRequest, InContext, Process,
-    boundary, error_chain,
+    boundary, error_chain, panic_message,
 };
 pub use tracer::set_tracer_provider;
 pub use trust::{Propagate, Trust};

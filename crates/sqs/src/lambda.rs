@@ -8,7 +8,6 @@ use aws_sdk_sqs::types::{
     Message as SdkMessage, MessageAttributeValue, MessageSystemAttributeName as Name,
 };
 use serde::{Deserialize, Serialize};
-use throughline_core::End;
 
 use crate::process::{Deliveries, Delivery, Message, tell_failure};
 
@@ -118,7 +117,7 @@ impl Event {
                 let handled = handler(message).await;
                 if let Err(error) = &handled {
                     // To Lambda the answer tells which message it is, and not why.
-                    tell_failure(&deliveries, message, &End::failed_saying::<E>(error));
+                    tell_failure(&deliveries, message, &format!("{error:#}"));
                 }
                 handled
             });

@@ -1,3 +1,4 @@
+use std::any::Any;
 use std::borrow::Cow;
 use std::fmt;
 
@@ -80,4 +81,11 @@ impl End {
         };
         End::Failed { error_type: Cow::Borrowed(error_type::<E>()), description }
     }
+}
+
+/// What a panic said, for a line in the log: its payload, where that is text.
+#[must_use]
+pub fn panic_message(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<&str>().copied();
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no reason given")
 }

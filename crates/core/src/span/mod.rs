@@ -9,7 +9,7 @@ mod process;
 
 pub use boundary::{BoundarySpan, Entered};
 pub use description::Description;
-pub use end::End;
+pub use end::{End, panic_message};
 pub use handle::{Boundary, Failure, HandledRequest, boundary, error_chain};
 pub use process::{InContext, Process};
 

@@ -1,6 +1,5 @@
 //! What a runner does with each record, or with each batch of them.
 
-use std::any::Any;
 use std::error::Error as StdError;
 use std::panic::{AssertUnwindSafe, resume_unwind};
 use std::sync::Arc;
@@ -11,7 +10,7 @@ use futures_util::future::try_join_all;
 use opentelemetry::Context;
 use opentelemetry::trace::{SpanContext, TraceContextExt};
 use throughline_core::http::redact_text;
-use throughline_core::{BoundarySpan, End, InContext};
+use throughline_core::{BoundarySpan, End, InContext, panic_message};
 use tokio::sync::watch;
 use tokio::task::JoinError;
 
@@ -160,7 +159,7 @@ impl<F> Plan<F> {
                 Err(Failure { reason: Reason::Error(error.into()), end })
             }
             Err(panic) => {
-                let reason = Reason::Panicked(said(&*panic).to_owned());
+                let reason = Reason::Panicked(panic_message(&*panic).to_owned());
                 Err(Failure { reason, end: End::Panicked })
             }
         }
@@ -202,12 +201,6 @@ fn tell(work: &impl Work, reason: &Reason, on_failure: &OnFailure) {
             "a record failed, and was skipped: nobody will process it"
         ),
     }
-}
-
-/// What a panic said.
-fn said(panic: &(dyn Any + Send)) -> &str {
-    let text = panic.downcast_ref::<&str>().copied();
-    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no reason given")
 }
 
 /// A handler's task was lost: handlers are guarded, so its panic came from an error that can't be

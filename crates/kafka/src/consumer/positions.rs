@@ -14,7 +14,8 @@ use super::{Hooks, StreamConsumer, TopicPartition};
 const SEEK: Duration = Duration::from_secs(10);
 
 impl<H: Hooks, O> StreamConsumer<H, O> {
-    /// Reads these topics, as a member of the group.
+    /// Reads these topics, as a member of the group. One that isn't there is waited for, by the newer
+    /// group protocol without a word.
     ///
     /// # Errors
     ///

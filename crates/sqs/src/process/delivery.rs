@@ -7,7 +7,8 @@ use std::time::SystemTime;
 use aws_sdk_sqs::types::Message as SdkMessage;
 use futures_util::FutureExt;
 use opentelemetry::trace::{SpanContext, TraceContextExt};
-use throughline_core::{BoundarySpan, End, Extraction};
+use throughline_core::http::redact_text;
+use throughline_core::{BoundarySpan, End, Extraction, panic_message};
 
 use super::{Deliveries, Message, OwnedMessage};
 use crate::queue::Lease;
@@ -148,21 +149,21 @@ impl Delivery {
         let Started { span, deliveries, message, lease } = self.start();
         let message = OwnedMessage::new(message);
         let told = message.clone();
-        let tell = |end: &End| tell_failure(&deliveries, told.as_message(), end);
+        let tell = |error: &str| tell_failure(&deliveries, told.as_message(), error);
         // All that is the user's is in there: to print an error, or to drop it, may panic as well.
         let work = AssertUnwindSafe(async {
             match handler(message).await {
                 Ok(_) => End::Completed,
                 Err(error) => {
-                    let end = End::failed_saying::<E>(&error);
-                    tell(&end);
-                    end
+                    tell(&format!("{error:#}"));
+                    End::failed_saying::<E>(&error)
                 }
             }
         });
         let (result, mut span) = span.process(work.catch_unwind()).await;
-        let end = result.unwrap_or_else(|_| {
-            span.enter(|| tell(&End::Panicked));
+        let end = result.unwrap_or_else(|panic| {
+            let said = format!("its handler panicked: {}", panic_message(&*panic));
+            span.enter(|| tell(&said));
             End::Panicked
         });
         let is_ok = end == End::Completed;
@@ -184,11 +185,8 @@ struct Started {
 }
 
 /// Where nobody else does; in the message's trace, so that the line tells of it.
-pub(crate) fn tell_failure(deliveries: &Deliveries, message: Message<'_>, end: &End) {
-    let error = match end {
-        End::Failed { description, .. } => &**description,
-        _ => "its handler panicked",
-    };
+pub(crate) fn tell_failure(deliveries: &Deliveries, message: Message<'_>, error: &str) {
+    let error = &*redact_text(error);
     let queue = deliveries.queue();
     let (message_id, receive_count) = (message.message_id(), message.receive_count());
     tracing::warn!(

@@ -101,6 +101,8 @@ async fn no_more_is_received_than_can_be_handled() {
 
 #[tokio::test]
 async fn a_panic_and_an_error_stay_alone() {
+    let log = crate::log::Log::default();
+    let _logged = tracing::subscriber::set_default(log.clone());
     let rig = Rig::new();
     let url = rig.queue(&[]).await;
     for body in ["panics", "fails", "succeeds"] {
@@ -135,6 +137,10 @@ async fn a_panic_and_an_error_stay_alone() {
             "
         ),
     );
+    let told = log.lines("WARN", "a message failed");
+    let says = |part| told.iter().filter(|line| line.contains(part)).count();
+    assert_eq!((told.len(), says("out of stock")), (2, 1), "{told:?}");
+    assert_eq!(says("its handler panicked: out of paper"), 1, "{told:?}");
 }
 
 /// Not even by the SDK's own type.

@@ -2,6 +2,7 @@ use std::fmt;
 use std::panic::AssertUnwindSafe;
 
 use futures_util::FutureExt;
+use throughline_core::panic_message;
 
 use super::Outcome;
 
@@ -37,7 +38,7 @@ impl Report {
     pub(super) async fn add(&mut self, name: &'static str, case: impl Future<Output = Outcome>) {
         let outcome = AssertUnwindSafe(case).catch_unwind().await;
         let outcome =
-            outcome.unwrap_or_else(|panic| Err(format!("it panicked: {}", said(&*panic))));
+            outcome.unwrap_or_else(|panic| Err(format!("it panicked: {}", panic_message(&*panic))));
         self.cases.push(Case { name, failure: outcome.err() });
     }
 
@@ -90,10 +91,4 @@ impl fmt::Display for Report {
         }
         Ok(())
     }
-}
-
-/// What a panic said.
-pub(super) fn said(panic: &(dyn std::any::Any + Send)) -> &str {
-    let text = panic.downcast_ref::<&str>().copied();
-    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no reason given")
 }

@@ -3,12 +3,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use futures_util::FutureExt;
+use throughline_core::panic_message;
 use throughline_lineage::{Kind, Span};
 
 use super::Inbound;
 use crate::Recorder;
 use crate::battery::checks::{Eyes, the_span};
-use crate::battery::report::said;
 use crate::battery::{Failed, Handler, Headers, Outcome, Setup};
 
 /// One boundary, built for one case.
@@ -77,7 +77,7 @@ impl<D: Inbound> Bench<D> {
         let patience = self.driver.patience();
         let result = tokio::time::timeout(patience, delivery).await;
         let result = result.map_err(|_| format!("the message was not done after {patience:?}"))?;
-        let panic = result.err().map(|panic| said(&*panic).to_owned());
+        let panic = result.err().map(|panic| panic_message(&*panic).to_owned());
         match (runs.load(Relaxed), panic) {
             (1, panic) => Ok((eyes, panic)),
             (0, Some(panic)) => Err(format!("the boundary panicked: {panic}")),

@@ -4,14 +4,13 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use opentelemetry::Context;
-use throughline_core::InContext;
+use throughline_core::{InContext, panic_message};
 use throughline_lineage::{Kind, Span};
 use tokio::sync::Notify;
 
 use super::Outbound;
 use crate::Recorder;
 use crate::battery::checks::the_span;
-use crate::battery::report::said;
 use crate::battery::{Failed, Headers, Outcome, Peer, Setup};
 use crate::wait::wait;
 
@@ -131,7 +130,7 @@ impl<D: Outbound> Bench<D> {
         let patience = self.driver.patience();
         match tokio::time::timeout(patience, sending).await {
             Ok(Ok(())) => Ok(left),
-            Ok(Err(panic)) => Err(format!("the boundary panicked: {}", said(&*panic))),
+            Ok(Err(panic)) => Err(format!("the boundary panicked: {}", panic_message(&*panic))),
             Err(_) => Err(format!("the message was not done after {patience:?}")),
         }
     }
