@@ -13,7 +13,7 @@ use rdkafka::util::Timeout;
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 use tokio::sync::oneshot;
 
-use super::context::HookedContext;
+use super::context::{HookedContext, plain};
 use super::drain::commit_last;
 use super::offsets_of::{Ours, Theirs};
 use super::positions::copied;
@@ -156,7 +156,11 @@ impl<H: Hooks> StreamConsumer<H, Theirs> {
     ///
     /// As in `rdkafka`.
     pub fn store_offset(&self, topic: &str, partition: i32, offset: i64) -> KafkaResult<()> {
-        self.client.consumer.store_offset(topic, partition, offset)
+        let place = (topic, partition, offset.saturating_add(1));
+        self.client
+            .state
+            .offsets
+            .stored([place], || self.client.consumer.store_offset(topic, partition, offset))
     }
 
     /// Stores these offsets for the next commit: each the one to go on with.
@@ -165,7 +169,13 @@ impl<H: Hooks> StreamConsumer<H, Theirs> {
     ///
     /// As in `rdkafka`.
     pub fn store_offsets(&self, offsets: &TopicPartitionList) -> KafkaResult<()> {
-        self.client.consumer.store_offsets(&copied(offsets)?)
+        let copy = copied(offsets)?;
+        let places = plain(offsets);
+        let places = places
+            .iter()
+            .filter_map(|place| Some((place.topic.as_str(), place.partition, place.offset?)));
+        let state = &self.client.state;
+        state.offsets.stored(places, || self.client.consumer.store_offsets(&copy))
     }
 
     /// Commits that a record was processed, and all before it in its partition.

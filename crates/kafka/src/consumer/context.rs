@@ -62,7 +62,7 @@ impl<H: Hooks> HookedContext<H> {
     }
 
     /// Sets where the partitions begin of which the service says so.
-    pub(super) fn start(&self, list: &mut TopicPartitionList) {
+    fn start(&self, list: &mut TopicPartitionList) {
         for place in plain(list) {
             let start = Self::guarded("start_at", || self.hooks.start_at(&place));
             if let Some(offset) = start
@@ -136,8 +136,8 @@ impl<H: Hooks> ConsumerContext for HookedContext<H> {
         match error {
             RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS => {
                 self.pre_rebalance(consumer, &Theirs::Assign(list));
-                self.state.come(plain(list));
                 self.start(list);
+                self.state.come(list);
                 Self::applied(match is_cooperative {
                     true => consumer.incremental_assign(list),
                     false => consumer.assign(list),
@@ -148,7 +148,11 @@ impl<H: Hooks> ConsumerContext for HookedContext<H> {
                 self.pre_rebalance(consumer, &Theirs::Revoke(list));
                 Self::applied(match is_cooperative {
                     true => consumer.incremental_unassign(list),
-                    false => consumer.unassign(),
+                    false => {
+                        // Of what somebody assigned beside the group, too.
+                        self.state.begins.clear();
+                        consumer.unassign()
+                    }
                 });
                 self.post_rebalance(consumer, &Theirs::Revoke(list));
             }

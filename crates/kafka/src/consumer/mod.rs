@@ -1,6 +1,7 @@
 //! Where messages come from.
 
 mod batches;
+mod begins;
 mod client;
 mod context;
 mod drain;

@@ -46,6 +46,8 @@ struct Partition {
     failed: usize,
     /// The offset after the last one that was handed out; `None` before the first of an assignment.
     next: Option<i64>,
+    /// How far it is acknowledged, in this assignment.
+    stored: Option<i64>,
 }
 
 #[derive(Debug, Default)]
@@ -94,8 +96,13 @@ impl Offsets {
     /// returned.
     ///
     /// It is called under the lock, since of two that overtake each other the lower one would
-    /// hold. It must do nothing but to store: a rebalance would wait for this lock.
-    pub(crate) fn finish<T>(&self, ticket: &Ticket, store: impl FnOnce(i64) -> T) -> Option<T> {
+    /// hold. It must do nothing but to store: a rebalance would wait for this lock. Without it the
+    /// offsets are the service's affair.
+    pub(crate) fn finish<T>(
+        &self,
+        ticket: &Ticket,
+        store: Option<impl FnOnce(i64) -> T>,
+    ) -> Option<T> {
         let mut book = self.book();
         let partition = book.partitions.get_mut(ticket.place)?;
         partition.find(ticket)?.stand = Stand::Finished;
@@ -106,7 +113,42 @@ impl Offsets {
         let has_moved = partition.handed_out.len() < before;
         let first = partition.handed_out.front().map(|entry| entry.offset);
         let position = first.or(partition.next).filter(|_| has_moved);
-        position.map(store)
+        let (position, store) = (position?, store?);
+        partition.stored = Some(position);
+        Some(store(position))
+    }
+
+    /// Notes what the service stores by itself: the offsets to go on with.
+    pub(crate) fn stored<'a, E>(
+        &self,
+        places: impl IntoIterator<Item = (&'a str, i32, i64)>,
+        store: impl FnOnce() -> Result<(), E>,
+    ) -> Result<(), E> {
+        let mut book = self.book();
+        store()?;
+        for (topic, partition, position) in places {
+            let place = book.place(topic, partition);
+            if let Some(partition) = book.partitions.get_mut(place) {
+                partition.stored = Some(position);
+            }
+        }
+        Ok(())
+    }
+
+    /// Does what loses what was stored, and stores it again. Nothing else is stored meanwhile.
+    pub(crate) fn store_again<T>(
+        &self,
+        losing: impl FnOnce() -> T,
+        store: impl Fn(&str, i32, i64),
+    ) -> T {
+        let book = self.book();
+        let result = losing();
+        for partition in &book.partitions {
+            if let Some(position) = partition.stored {
+                store(&partition.topic, partition.number, position);
+            }
+        }
+        result
     }
 
     /// Notes that a message failed; whether that counts. From now on its partition is held.
@@ -197,6 +239,7 @@ impl Partition {
         self.handed_out.clear();
         self.failed = 0;
         self.next = None;
+        self.stored = None;
     }
 }
 
@@ -225,8 +268,8 @@ impl Book {
         let topic: Arc<str> = known.map_or_else(|| topic.into(), |(topic, _)| Arc::clone(topic));
         let place = self.partitions.len();
         self.places.entry(Arc::clone(&topic)).or_default().insert(number, place);
-        let handed_out = VecDeque::new();
-        self.partitions.push(Partition { topic, number, handed_out, failed: 0, next: None });
+        let (handed_out, next, stored) = (VecDeque::new(), None, None);
+        self.partitions.push(Partition { topic, number, handed_out, failed: 0, next, stored });
         place
     }
 }

@@ -39,6 +39,7 @@ impl<H: Hooks, O> StreamConsumer<H, O> {
         let _gate = self.client.gate();
         self.client.state.forget_all();
         self.client.consumer.assign(&copied(partitions)?)?;
+        self.client.state.come(partitions);
         // librdkafka keeps them paused that were.
         self.client.consumer.resume(&copied(partitions)?)
     }
@@ -63,6 +64,7 @@ impl<H: Hooks, O> StreamConsumer<H, O> {
         let _gate = self.client.gate();
         self.client.consumer.incremental_assign(&copied(partitions)?)?;
         self.left(partitions);
+        self.client.state.come(partitions);
         // One that was paused before it left may come back paused.
         self.client.consumer.resume(&copied(partitions)?)
     }
@@ -163,6 +165,7 @@ impl<H: Hooks, O> StreamConsumer<H, O> {
                 _ => i64::MAX,
             },
         );
+        self.client.state.begins.seek(topic, partition, to);
         self.client.state.forget_failures(topic, partition);
     }
 

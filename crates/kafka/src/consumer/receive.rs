@@ -206,11 +206,51 @@ impl<H: Hooks, O> StreamConsumer<H, O> {
     /// Fetches no more of a partition that stands still.
     fn stop(&self, failed: &Failed) {
         let _gate = self.client.gate();
+        // Somebody else may have polled since, and it has left; or gone back to the record.
+        if self.client.state.offsets.held_at(failed.topic(), failed.partition()).is_none() {
+            return;
+        }
         self.client.state.stop(failed.topic(), failed.partition());
         let mut partition = TopicPartitionList::with_capacity(1);
         partition.add_partition(failed.topic(), failed.partition());
         if let Err(error) = self.client.consumer.pause(&partition) {
             tracing::debug!(%error, "cannot pause the partition of a failed message");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rdkafka::{ClientConfig, Offset};
+
+    use super::*;
+    use crate::error::Reason;
+
+    /// What failed is told to one of several receivers, while another one polls.
+    #[tokio::test]
+    async fn a_partition_that_has_left_is_not_stopped_when_it_comes_back() {
+        let mut config = ClientConfig::new();
+        config.set("bootstrap.servers", "127.0.0.1:1").set("group.id", "fulfilment");
+        let consumer: StreamConsumer = config.create().expect("a consumer");
+        let state = &consumer.client.state;
+        let fail = || {
+            let ticket = state.offsets.begin("orders", 0, 7).expect("it is not held");
+            consumer.pending(ticket).fail(Reason::Dropped)
+        };
+        consumer.stop(&fail());
+        assert!(state.is_stopped("orders", 0));
+        state.revoke("orders", 0);
+        assert!(!state.is_stopped("orders", 0));
+
+        let failed = fail();
+        state.revoke("orders", 0);
+        consumer.stop(&failed);
+        assert!(!state.is_stopped("orders", 0), "nobody would resume it");
+
+        consumer.stop(&fail());
+        let mut list = TopicPartitionList::new();
+        list.add_partition_offset("orders", 0, Offset::Invalid).expect("an offset");
+        state.come(&list);
+        assert!(!state.is_stopped("orders", 0), "it begins anew");
     }
 }

@@ -2,10 +2,9 @@
 
 use std::convert::Infallible;
 use std::future::poll_fn;
-use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::{Relaxed, SeqCst};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::task::Poll;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
@@ -17,6 +16,7 @@ use rdkafka::message::{BorrowedMessage, Message as _};
 
 use super::context::{HookedContext, commit};
 use super::state::{Stashed, State, is_transient};
+use super::unread::{Alarm, Noting};
 use super::{Hooks, Ticket};
 use crate::process::{OwnedMessage, Source};
 
@@ -32,9 +32,8 @@ pub(super) struct Client<H: Hooks> {
     /// Held while a message is taken and noted, and while it is changed what is read: of two that
     /// take a message each, the first has to be noted first. Never held across an await.
     gate: Mutex<()>,
-    /// For what is done later, if it is still there.
-    pub(super) this: Weak<Self>,
-    pub(super) is_reading_anew: AtomicBool,
+    /// Held to read while what is stored is committed, and to write where it isn't there for a moment.
+    pub(super) commits: RwLock<()>,
 }
 
 /// A message that was taken, and how the book took it.
@@ -47,18 +46,14 @@ impl<H: Hooks> Client<H> {
         patience: Duration,
         (auto_commit, commit_interval): (bool, Duration),
     ) -> Arc<Self> {
-        Arc::new_cyclic(|this| {
-            let (gate, this, is_reading_anew) = (Mutex::default(), Weak::clone(this), false.into());
-            Client {
-                consumer,
-                state,
-                patience,
-                auto_commit,
-                commit_interval,
-                gate,
-                this,
-                is_reading_anew,
-            }
+        Arc::new(Client {
+            consumer,
+            state,
+            patience,
+            auto_commit,
+            commit_interval,
+            gate: Mutex::default(),
+            commits: RwLock::default(),
         })
     }
 
@@ -70,17 +65,33 @@ impl<H: Hooks> Client<H> {
     pub(super) async fn take(&self) -> KafkaResult<Taken<'_>> {
         #[expect(clippy::disallowed_methods, reason = "the boundary itself")]
         let mut stream = self.consumer.stream();
+        let mut alarm = Alarm::default();
         poll_fn(|task| {
             let _gate = self.gate();
-            match stream.poll_next_unpin(task) {
+            let is_due = self.state.begins.is_due();
+            let noting = is_due.then(|| Noting::of(task.waker()));
+            let polled = match &noting {
+                None => stream.poll_next_unpin(task),
+                Some(noting) => {
+                    let waker = Waker::from(Arc::clone(noting));
+                    stream.poll_next_unpin(&mut Context::from_waker(&waker))
+                }
+            };
+            match polled {
                 Poll::Ready(Some(Ok(message))) => {
                     let (partition, offset) = (message.partition(), message.offset());
                     let ticket = self.state.offsets.begin(message.topic(), partition, offset);
+                    if is_due {
+                        self.busy();
+                    }
                     Poll::Ready(Ok((message, ticket)))
                 }
                 Poll::Ready(Some(Err(error))) => Poll::Ready(Err(error)),
                 // Its streams don't end.
-                Poll::Ready(None) | Poll::Pending => Poll::Pending,
+                Poll::Ready(None) | Poll::Pending => {
+                    self.idle(noting.as_ref(), &mut alarm, task);
+                    Poll::Pending
+                }
             }
         })
         .await
@@ -118,7 +129,7 @@ impl<H: Hooks> Client<H> {
         }
     }
 
-    fn try_resume(&self) -> KafkaResult<()> {
+    pub(super) fn try_resume(&self) -> KafkaResult<()> {
         let assigned = self.consumer.assignment()?;
         let mut resumed = TopicPartitionList::new();
         for element in assigned.elements() {
@@ -130,6 +141,7 @@ impl<H: Hooks> Client<H> {
     }
 
     pub(super) fn commit(&self, mode: CommitMode) -> KafkaResult<()> {
+        let _stored = self.commits.read().unwrap_or_else(PoisonError::into_inner);
         commit(&self.consumer, mode)
     }
 }

@@ -4,11 +4,12 @@ use std::collections::{HashSet, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed, Ordering::SeqCst};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use rdkafka::TopicPartitionList;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use throughline_core::http::redact_text;
 use tokio::sync::Notify;
 
-use super::hooks::TopicPartition;
+use super::begins::Begins;
 use super::offsets::{Offsets, Ticket};
 use crate::error::{Error, Failed, Reason};
 use crate::process::OwnedMessage;
@@ -33,6 +34,7 @@ pub struct Counts {
 #[derive(Debug, Default)]
 pub(crate) struct State {
     pub(crate) offsets: Offsets,
+    pub(super) begins: Begins,
     /// Told when there is something for `recv` to look at.
     pub(super) wake: Notify,
     /// How many wait for a message, and poll by doing so.
@@ -52,8 +54,6 @@ pub(crate) struct State {
     /// Partitions that stay paused until somebody asks for them: by the service, or because a
     /// message of theirs failed.
     stopped: Mutex<HashSet<(String, i32)>>,
-    /// The partitions that the group gave last.
-    came: Mutex<Vec<(String, i32)>>,
     last_error: Quiet,
     last_refusal: Quiet,
     received: AtomicU64,
@@ -176,22 +176,18 @@ impl State {
         lock(&self.stopped).contains(&(topic.to_owned(), partition))
     }
 
-    /// The group gives these partitions.
-    pub(super) fn come(&self, partitions: Vec<TopicPartition>) {
-        // By the newer protocol there may be none.
-        if !partitions.is_empty() {
-            let names = partitions.into_iter().map(|place| (place.topic, place.partition));
-            *lock(&self.came) = names.collect();
+    /// These partitions are read from now on.
+    pub(super) fn come(&self, partitions: &TopicPartitionList) {
+        for element in partitions.elements() {
+            self.restart(element.topic(), element.partition());
         }
-    }
-
-    pub(super) fn came(&self) -> Vec<(String, i32)> {
-        lock(&self.came).clone()
+        self.begins.come(partitions);
     }
 
     /// The partition isn't read here any more.
     pub(super) fn revoke(&self, topic: &str, partition: i32) {
         self.restart(topic, partition);
+        self.begins.leave(topic, partition);
         self.offsets.forget(topic, partition);
         self.forget_failures(topic, partition);
     }
@@ -205,6 +201,7 @@ impl State {
     /// Nothing counts that was handed out so far.
     pub(super) fn forget_all(&self) {
         self.offsets.forget_all();
+        self.begins.clear();
         lock(&self.stopped).clear();
         lock(&self.failures).clear();
         lock(&self.stash).retain(|stashed| matches!(stashed, Stashed::Error(_)));

@@ -49,10 +49,8 @@ impl Pending {
     }
 
     fn leave(&self, store: impl FnOnce(&Ticket, i64) -> KafkaResult<()>) {
-        let stored = self.state.offsets.finish(&self.ticket, |position| match self.acknowledge {
-            true => store(&self.ticket, position),
-            false => Ok(()),
-        });
+        let store = self.acknowledge.then_some(|position| store(&self.ticket, position));
+        let stored = self.state.offsets.finish(&self.ticket, store);
         // Told after the book is closed: whoever listens to the log may want to look into it.
         if let Some(Err(error)) = stored {
             // The partition was taken away a moment ago: whoever has it now gets the message again.

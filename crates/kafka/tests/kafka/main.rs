@@ -16,3 +16,4 @@ mod policy;
 mod positions;
 mod producer;
 mod runner;
+mod unread;

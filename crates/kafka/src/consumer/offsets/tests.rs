@@ -9,7 +9,7 @@ fn begin(offsets: &Offsets, offset: i64) -> Ticket {
 }
 
 fn finish(offsets: &Offsets, ticket: &Ticket) -> Option<i64> {
-    offsets.finish(ticket, |position| position)
+    offsets.finish(ticket, Some(|position| position))
 }
 
 #[test]
@@ -89,6 +89,35 @@ fn what_lies_before_a_failure_goes_on_and_what_lies_behind_comes_again_with_it()
     offsets.seek("orders", 0, 9);
     let next = begin(&offsets, 9);
     assert_eq!(finish(&offsets, &next), Some(10));
+}
+
+#[test]
+fn what_was_stored_in_this_assignment_is_stored_again() {
+    let offsets = Offsets::default();
+    let again = || {
+        let stored = std::cell::RefCell::new(Vec::new());
+        let store = |_: &str, partition, position| stored.borrow_mut().push((partition, position));
+        offsets.store_again(|| (), store);
+        stored.into_inner()
+    };
+    let [a, b] = [5, 6].map(|offset| begin(&offsets, offset));
+    assert_eq!(again(), [], "none is finished");
+    finish(&offsets, &b);
+    assert_eq!(again(), [], "one before it isn't");
+    finish(&offsets, &a);
+    assert_eq!(again(), [(0, 7)]);
+    offsets.seek("orders", 0, 5);
+    assert_eq!(again(), [(0, 7)], "librdkafka keeps it, too");
+    offsets.forget("orders", 0);
+    assert_eq!(again(), [], "it is somebody else's");
+
+    let theirs = begin(&offsets, 9);
+    assert_eq!(offsets.finish(&theirs, None::<fn(i64)>), None);
+    assert_eq!(again(), [], "only the service knows");
+    offsets.stored([("orders", 0, 3)], || Err(())).expect_err("refused");
+    assert_eq!(again(), []);
+    offsets.stored([("orders", 0, 4)], || Ok::<_, ()>(())).expect("stored");
+    assert_eq!(again(), [(0, 4)]);
 }
 
 #[test]
