@@ -108,11 +108,7 @@ impl<H: Hooks> Client<H> {
             self.state.resting.store(false, SeqCst);
             return false;
         }
-        // The list must not be kept: one that is alive keeps the consumer from closing.
-        let paused = self.consumer.assignment().and_then(|all| self.consumer.pause(&all));
-        if let Err(error) = paused {
-            tracing::debug!(%error, "cannot pause");
-        }
+        self.pause_assigned();
         true
     }
 
@@ -122,17 +118,32 @@ impl<H: Hooks> Client<H> {
             return;
         }
         let _gate = self.gate();
-        if self.state.resting.swap(false, SeqCst)
-            && let Err(error) = self.try_resume()
-        {
+        if self.state.resting.swap(false, SeqCst) {
+            self.resume_assigned();
+        }
+    }
+
+    /// Under the gate.
+    pub(super) fn pause_assigned(&self) {
+        // The list must not be kept: one that is alive keeps the consumer from closing.
+        let paused = self.consumer.assignment().and_then(|all| self.consumer.pause(&all));
+        if let Err(error) = paused {
+            tracing::debug!(%error, "cannot pause");
+        }
+    }
+
+    /// Under the gate.
+    pub(super) fn resume_assigned(&self) {
+        let resumed = self.consumer.assignment().and_then(|all| self.resume_running(&all));
+        if let Err(error) = resumed {
             tracing::debug!(%error, "cannot resume");
         }
     }
 
-    pub(super) fn try_resume(&self) -> KafkaResult<()> {
-        let assigned = self.consumer.assignment()?;
+    /// Resumes those of a list that aren't to stay paused.
+    pub(super) fn resume_running(&self, list: &TopicPartitionList) -> KafkaResult<()> {
         let mut resumed = TopicPartitionList::new();
-        for element in assigned.elements() {
+        for element in list.elements() {
             if !self.state.is_stopped(element.topic(), element.partition()) {
                 resumed.add_partition(element.topic(), element.partition());
             }

@@ -105,10 +105,7 @@ impl<H: Hooks> Client<H> {
     pub(super) fn busy(&self) {
         if self.state.begins.hold(Instant::now()) {
             // librdkafka drops what it has fetched of them, and the queue comes to its end.
-            let paused = self.consumer.assignment().and_then(|all| self.consumer.pause(&all));
-            if let Err(error) = paused {
-                tracing::debug!(%error, "cannot pause");
-            }
+            self.pause_assigned();
         }
     }
 
@@ -123,11 +120,8 @@ impl<H: Hooks> Client<H> {
             tracing::warn!(%error, "partitions are unread for now");
         }
         let is_held = self.state.begins.looked(Instant::now(), &looked);
-        if is_held
-            && !self.state.resting.load(SeqCst)
-            && let Err(error) = self.try_resume()
-        {
-            tracing::debug!(%error, "cannot resume");
+        if is_held && !self.state.resting.load(SeqCst) {
+            self.resume_assigned();
         }
     }
 
@@ -186,14 +180,8 @@ impl<H: Hooks> Client<H> {
         // The question alone makes it drop what it fetches from now on. This ends that, and what it
         // has dropped it fetches again, since none of it was handed out.
         self.consumer.pause(&list)?;
-        let mut resumed = TopicPartitionList::new();
-        for element in list.elements() {
-            if !self.state.is_stopped(element.topic(), element.partition()) {
-                resumed.add_partition(element.topic(), element.partition());
-            }
-        }
         if !self.state.resting.load(SeqCst) {
-            self.consumer.resume(&resumed)?;
+            self.resume_running(&list)?;
         }
         for element in answer?.elements() {
             let error = element.error().err().and_then(|error| error.rdkafka_error_code());
